@@ -1,0 +1,50 @@
+# `make` alone tells what there is. demo and test do their own set-up; scripts/setup says how.
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-newer test-lowest lint format bench constraints clean
+BIN := .venv/bin
+
+help:  ## what there is
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup:  ## the development environment in .venv (KEYTURN_SETUP=1: and the Debian packages)
+	@scripts/setup test
+
+demo:  ## watch Keyturn do its job
+	@scripts/setup demo
+	@$(BIN)/keyturn demo
+
+test:  ## the tests (ARGS="…" goes to pytest)
+	@scripts/setup test
+	$(BIN)/python -m pytest $(ARGS)
+
+test-newer:  ## the tests on the newest Python that is found here
+	@scripts/setup test-newer
+	.venv-newer/bin/python -m pytest $(ARGS)
+
+test-lowest:  ## the tests with the lowest versions that pyproject.toml allows
+	@scripts/setup test-lowest
+	.venv-lowest/bin/python -m pytest $(ARGS)
+
+lint:  ## style, types (two checkers) and layers
+	@scripts/setup test
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+
+format:  ## let ruff put the code in order
+	@scripts/setup test
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+bench:  ## measure, against the neighbours
+	@scripts/setup test
+	$(BIN)/python -m benchmarks $(ARGS)
+
+constraints:  ## resolve both constraints files anew
+	@scripts/setup test
+	@scripts/constraints
+
+clean:  ## what the targets above left
+	rm -rf .venv .venv-newer .venv-lowest .bootstrap build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage htmlcov

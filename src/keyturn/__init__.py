@@ -1,0 +1,1 @@
+"""Sessions for web applications: short access tokens, turning refresh tokens, and logout that works."""
