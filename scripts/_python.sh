@@ -1,10 +1,14 @@
 # Which Python, and a virtual environment from it. Sourced by scripts/setup.
 
 is_new_enough() { "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; }
-real_path() { "$1" -c 'import sys; print(sys.executable)'; }
+# Where an interpreter really is: not a shim of pyenv, and not the environment that happens to be active.
+real_path() { "$1" -c 'import sys; print(getattr(sys, "_base_executable", sys.executable))'; }
 
+# The one asked for, else the one that .venv was made with, else python3.
 usual_python() {
-    local found=${PYTHON:-python3}
+    local made_with found
+    made_with=$(cat .venv/.python 2>/dev/null) && command -v "$made_with" >/dev/null || made_with=python3
+    found=${PYTHON:-$made_with}
     command -v "$found" >/dev/null || fail "needs Python 3.11 or newer, and there is no $found here"
     is_new_enough "$found" || fail "needs Python 3.11 or newer, and $found is $("$found" -V 2>&1); name another with PYTHON=…"
     real_path "$found"
@@ -37,7 +41,7 @@ make_venv() {
     elif command -v uv >/dev/null; then uv venv --quiet --seed --python "$python" "$venv"
     elif command -v virtualenv >/dev/null; then virtualenv --quiet --python "$python" "$venv"
     elif "$python" -m pip --version >/dev/null 2>&1; then
-        "$python" -m pip install --quiet --target .bootstrap virtualenv
+        "$python" -m pip install -qq --root-user-action=ignore --target .bootstrap virtualenv
         PYTHONPATH=.bootstrap "$python" -m virtualenv --quiet "$venv"
     else fail "$python cannot make virtual environments: apt-get install python3-venv, or run again with KEYTURN_SETUP=1"
     fi

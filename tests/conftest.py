@@ -3,11 +3,14 @@
 import os
 import shutil
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
-# How to get the programs that tests need besides Python: Debian's name of each.
-DEBIAN_PACKAGES = {"chromium": "chromium", "node": "nodejs", "npm": "npm"}
+from tests.promises import KNOWN_ID, ids_of, table_of, write_table
+
+# Debian's names of the programs that tests need besides Python, where they differ.
+DEBIAN_PACKAGES = {"node": "nodejs"}
 
 
 @pytest.fixture(scope="session")
@@ -18,15 +21,31 @@ def anyio_backend() -> str:
 
 @pytest.fixture(scope="session")
 def need() -> Callable[[str], str]:
-    """The path of a program; without it the test is skipped, saying how to get it, and with CI=true it fails."""
+    """Find a program's path; without it the test is skipped, saying how to get it, and with CI=true it fails."""
+    return find_program
 
-    def find(program: str) -> str:
-        if path := shutil.which(program):
-            return path
-        reason = (
-            f"needs {program}: apt-get install {DEBIAN_PACKAGES.get(program, program)},"
-            " or KEYTURN_SETUP=1 make setup"
-        )
-        return pytest.fail(reason) if os.environ.get("CI") == "true" else pytest.skip(reason)
 
-    return find
+def find_program(name: str) -> str:
+    """Return the program's path, or say how to get it."""
+    if path := shutil.which(name):
+        return path
+    reason = f"needs {name}: apt-get install {DEBIAN_PACKAGES.get(name, name)}, or KEYTURN_SETUP=1 make setup"
+    return pytest.fail(reason) if os.environ.get("CI") == "true" else pytest.skip(reason)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Offer the table of promises; nothing is written unless asked for."""
+    parser.addoption("--ids-report", metavar="FILE", help="write which tests decide which ids (.md or .json)")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Refuse an id that nobody knows: a mistyped one would claim that nothing decides the right one."""
+    for item in items:
+        if unknown := [promise for promise in ids_of(item) if not KNOWN_ID.fullmatch(promise)]:
+            raise pytest.UsageError(f"{item.nodeid}: no such id as {', '.join(unknown)}")
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Write the table when asked; with --collect-only too, so that it costs no run."""
+    if path := session.config.getoption("--ids-report"):
+        write_table(table_of(session.items), Path(path))
