@@ -1,0 +1,350 @@
+"""Sign and verify, one small object per algorithm, each holding one key's material and showing none of it."""
+
+from __future__ import annotations
+
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import Callable, Mapping
+from hashlib import sha256
+from typing import Any, ClassVar, Final, NoReturn, Self
+
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
+from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
+from cryptography.hazmat.primitives.hashes import SHA256
+
+Entropy = Callable[[int], bytes]
+
+#: Order of the group of P-256 (FIPS 186-5, SEC 2 section 2.4.2); r, s and the private number lie in [1, order - 1].
+P256_ORDER: Final = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+#: A number out of range comes once in 2**32 draws; this many in a row mean that the source of entropy is broken.
+MOST_DRAWS: Final = 16
+#: RFC 7518 section 3.3 asks for 2048 bits at least; 3072 give the 128 bits of strength that P-256 gives.
+LEAST_RSA_BITS: Final = 2048
+GENERATED_RSA_BITS: Final = 3072
+#: Smaller public exponents invite attacks on padding; 65537 is what everybody uses (FIPS 186-5 section 5.4).
+LEAST_RSA_EXPONENT: Final = 65537
+#: 32 random bytes hold 30 different values on average; fewer than 16 come once in 10**17.
+LEAST_DISTINCT_BYTES: Final = 16
+SECRET_BYTES: Final = 32
+
+_RANDOM_NONCE = ec.ECDSA(SHA256())
+_PKCS1 = padding.PKCS1v15()
+_SHA256 = SHA256()
+
+
+class Material:
+    """One key's material: opaque in every ``repr``, never pickled, the same object when copied."""
+
+    __slots__ = ()
+    algorithm: ClassVar[str]
+
+    def __repr__(self) -> str:
+        return f"<{self.algorithm} key>"
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return self
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("A key is not pickled: it would end up in a cache or a queue. Give its ring's place instead.")
+
+    def faults(self) -> tuple[str, ...]:
+        """Say what is weak about the key, a sentence each; nothing where it is good."""
+        return ()
+
+
+class SigningMaterial(Material):
+    """A key pair, or the public half of one, that signs and verifies access tokens."""
+
+    __slots__ = ("_private", "_public", "members")
+    _private: Any
+    _public: Any
+    #: The public members of the JWK that RFC 7638 section 3.2 takes for the thumbprint.
+    members: Mapping[str, str]
+
+    def sign(self, data: bytes, *, deterministic: bool = False) -> bytes:
+        """Sign as RFC 7518 section 3 says, in the form that travels in a JWS."""
+        raise NotImplementedError
+
+    def verify(self, data: bytes, signature: bytes) -> bool:
+        """Say whether the signature is good; a malformed one is not."""
+        raise NotImplementedError
+
+    def private_members(self) -> dict[str, str]:
+        """Give the members of the JWK that are secret."""
+        raise NotImplementedError
+
+    @property
+    def can_sign(self) -> bool:
+        """Whether the private half is here."""
+        return self._private is not None
+
+    def _attach(self, private: Any, public: Any, members: Mapping[str, str]) -> None:
+        self._private, self._public, self.members = private, public, members
+
+
+class ES256(SigningMaterial):
+    """ECDSA on P-256 with SHA-256 (RFC 7518 section 3.4)."""
+
+    __slots__ = ()
+    algorithm = "ES256"
+
+    def __init__(self, public: ec.EllipticCurvePublicKey, private: ec.EllipticCurvePrivateKey | None) -> None:
+        numbers = public.public_numbers()
+        x, y = numbers.x.to_bytes(32, "big"), numbers.y.to_bytes(32, "big")
+        self._attach(private, public, {"crv": "P-256", "kty": "EC", "x": to_base64url(x), "y": to_base64url(y)})
+
+    @classmethod
+    def generate(cls, entropy: Entropy) -> Self:
+        """Draw a key; a number out of range is drawn again, never reduced, so that all are equally likely."""
+        for _ in range(MOST_DRAWS):
+            if 0 < (number := int.from_bytes(entropy(32), "big")) < P256_ORDER:
+                return cls._of(number)
+        raise ValueError("The source of entropy gives no usable private numbers.")
+
+    @classmethod
+    def _of(cls, number: int) -> Self:
+        private = ec.derive_private_key(number, ec.SECP256R1())
+        return cls(private.public_key(), private)
+
+    @classmethod
+    def from_jwk(cls, jwk: Mapping[str, Any]) -> Self:
+        """Take a key from the members of a JWK (RFC 7518 section 6.2); ValueError says what is wrong with them."""
+        if jwk.get("crv") != "P-256":
+            raise ValueError("its curve is not P-256")
+        x, y = (int.from_bytes(_member(jwk, name, 32), "big") for name in ("x", "y"))
+        public = ec.EllipticCurvePublicNumbers(x, y, ec.SECP256R1()).public_key()
+        if "d" not in jwk:
+            return cls(public, None)
+        if not 0 < (number := int.from_bytes(_member(jwk, "d", 32), "big")) < P256_ORDER:
+            raise ValueError("its private number is out of range")
+        pair = cls._of(number)
+        if pair._public.public_numbers() != public.public_numbers():
+            raise ValueError("its private and its public half do not belong together")
+        return pair
+
+    def private_members(self) -> dict[str, str]:
+        return {"d": to_base64url(self._private.private_numbers().private_value.to_bytes(32, "big"))}
+
+    def sign(self, data: bytes, *, deterministic: bool = False) -> bytes:
+        # Made where it is used: a library without RFC 6979 refuses it, and only who asks for it should learn that.
+        scheme = ec.ECDSA(SHA256(), deterministic_signing=True) if deterministic else _RANDOM_NONCE
+        r, s = decode_dss_signature(self._private.sign(data, scheme))
+        return r.to_bytes(32, "big") + s.to_bytes(32, "big")
+
+    def verify(self, data: bytes, signature: bytes) -> bool:
+        # Exactly r | s: the DER form and longer ones are refused (RFC 7518 section 3.4).
+        if len(signature) != 64:
+            return False
+        r, s = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:], "big")
+        if not (0 < r < P256_ORDER and 0 < s < P256_ORDER):
+            return False
+        try:
+            self._public.verify(encode_dss_signature(r, s), data, _RANDOM_NONCE)
+        except InvalidSignature:
+            return False
+        return True
+
+    def faults(self) -> tuple[str, ...]:
+        return secret_faults(self._private.private_numbers().private_value.to_bytes(32, "big")) if self.can_sign else ()
+
+
+class Ed25519(SigningMaterial):
+    """Ed25519 under its own name (RFC 8037 section 3.1, RFC 9864 section 2.2)."""
+
+    __slots__ = ()
+    algorithm = "Ed25519"
+
+    def __init__(self, public: ed25519.Ed25519PublicKey, private: ed25519.Ed25519PrivateKey | None) -> None:
+        self._attach(private, public, {"crv": "Ed25519", "kty": "OKP", "x": to_base64url(public.public_bytes_raw())})
+
+    @classmethod
+    def generate(cls, entropy: Entropy) -> Self:
+        """Draw a key; every 32 bytes are one (RFC 8032 section 5.1.5)."""
+        return cls._of(entropy(32))
+
+    @classmethod
+    def _of(cls, seed: bytes) -> Self:
+        private = ed25519.Ed25519PrivateKey.from_private_bytes(seed)
+        return cls(private.public_key(), private)
+
+    @classmethod
+    def from_jwk(cls, jwk: Mapping[str, Any]) -> Self:
+        """Take a key from the members of a JWK (RFC 8037 section 2); ValueError says what is wrong with them."""
+        if jwk.get("crv") != "Ed25519":
+            raise ValueError("its curve is not Ed25519")
+        x = _member(jwk, "x", 32)
+        if "d" not in jwk:
+            return cls(ed25519.Ed25519PublicKey.from_public_bytes(x), None)
+        pair = cls._of(_member(jwk, "d", 32))
+        if pair._public.public_bytes_raw() != x:
+            raise ValueError("its private and its public half do not belong together")
+        return pair
+
+    def private_members(self) -> dict[str, str]:
+        return {"d": to_base64url(self._private.private_bytes_raw())}
+
+    def sign(self, data: bytes, *, deterministic: bool = False) -> bytes:
+        signature: bytes = self._private.sign(data)
+        return signature
+
+    def verify(self, data: bytes, signature: bytes) -> bool:
+        if len(signature) != 64:
+            return False
+        try:
+            self._public.verify(signature, data)
+        except InvalidSignature:
+            return False
+        return True
+
+    def faults(self) -> tuple[str, ...]:
+        return secret_faults(self._private.private_bytes_raw()) if self.can_sign else ()
+
+
+class RS256(SigningMaterial):
+    """RSASSA-PKCS1-v1_5 with SHA-256 (RFC 7518 section 3.3)."""
+
+    __slots__ = ("_length",)
+    algorithm = "RS256"
+
+    def __init__(self, public: rsa.RSAPublicKey, private: rsa.RSAPrivateKey | None) -> None:
+        numbers = public.public_numbers()
+        self._length = (public.key_size + 7) // 8
+        self._attach(private, public, {"e": _from_number(numbers.e), "kty": "RSA", "n": _from_number(numbers.n)})
+
+    @classmethod
+    def generate(cls, entropy: Entropy) -> Self:
+        """Draw a key with `cryptography`'s own source, not `entropy`: to find safe primes is not work to repeat here."""
+        private = rsa.generate_private_key(public_exponent=LEAST_RSA_EXPONENT, key_size=GENERATED_RSA_BITS)
+        return cls(private.public_key(), private)
+
+    @classmethod
+    def from_jwk(cls, jwk: Mapping[str, Any]) -> Self:
+        """Take a key from the members of a JWK (RFC 7518 section 6.3); ValueError says what is wrong with them."""
+        public = rsa.RSAPublicNumbers(*(_number(jwk, name) for name in ("e", "n")))
+        if "d" not in jwk:
+            return cls(public.public_key(), None)
+        p, q, d, dp, dq, qi = (_number(jwk, name) for name in ("p", "q", "d", "dp", "dq", "qi"))
+        private = rsa.RSAPrivateNumbers(p, q, d, dp, dq, qi, public).private_key()
+        return cls(private.public_key(), private)
+
+    def private_members(self) -> dict[str, str]:
+        numbers = self._private.private_numbers()
+        values = {"d": numbers.d, "p": numbers.p, "q": numbers.q}
+        values |= {"dp": numbers.dmp1, "dq": numbers.dmq1, "qi": numbers.iqmp}
+        return {name: _from_number(value) for name, value in values.items()}
+
+    def sign(self, data: bytes, *, deterministic: bool = False) -> bytes:
+        signature: bytes = self._private.sign(data, _PKCS1, _SHA256)
+        return signature
+
+    def verify(self, data: bytes, signature: bytes) -> bool:
+        if len(signature) != self._length:
+            return False
+        try:
+            self._public.verify(signature, data, _PKCS1, _SHA256)
+        except InvalidSignature:
+            return False
+        return True
+
+    def faults(self) -> tuple[str, ...]:
+        numbers = self._public.public_numbers()
+        return rsa_faults(numbers.n, numbers.e)
+
+
+class RefreshSecret(Material):
+    """32 random bytes from which every realm's key for refresh tokens is derived (HKDF-SHA-256, RFC 5869)."""
+
+    __slots__ = ("secret",)
+    algorithm = "HKDF-SHA256"
+
+    def __init__(self, secret: bytes) -> None:
+        self.secret = secret
+
+    def faults(self) -> tuple[str, ...]:
+        return secret_faults(self.secret)
+
+
+#: Every algorithm that may sign access tokens, by its name in the header.
+SIGNING: Final[Mapping[str, type[ES256] | type[Ed25519] | type[RS256]]] = {
+    kind.algorithm: kind for kind in (ES256, Ed25519, RS256)
+}
+
+
+def thumbprint(members: Mapping[str, str]) -> str:
+    """Give a public key's name: SHA-256 over its required members in order, without spaces (RFC 7638 section 3)."""
+    inside = ",".join(f'"{name}":"{members[name]}"' for name in sorted(members))
+    return to_base64url(sha256(f"{{{inside}}}".encode()).digest())
+
+
+def secret_faults(secret: bytes) -> tuple[str, ...]:
+    """Say why bytes cannot be a random secret: too few, a text, or a pattern; nothing where they may be one."""
+    if len(secret) != SECRET_BYTES:
+        return (f"its secret has {len(secret)} bytes where {SECRET_BYTES} random ones belong",)
+    if all(32 <= byte < 127 for byte in secret):
+        return ("its secret is a text that somebody typed, not random bytes",)
+    if len(set(secret)) < LEAST_DISTINCT_BYTES:
+        return ("its secret is a placeholder, not random bytes",)
+    return ()
+
+
+def rsa_faults(modulus: int, exponent: int) -> tuple[str, ...]:
+    """Say what is weak about an RSA key (RFC 7518 section 3.3); nothing where it is good."""
+    found = []
+    if modulus.bit_length() < LEAST_RSA_BITS:
+        found.append(f"its modulus has {modulus.bit_length()} bits where {LEAST_RSA_BITS} is the least")
+    if exponent < LEAST_RSA_EXPONENT or exponent % 2 == 0:
+        found.append(f"its public exponent is not an odd number of {LEAST_RSA_EXPONENT} or more")
+    if is_roca(modulus):
+        found.append("its modulus comes from a chip whose keys can be computed from the public half (CVE-2017-15361)")
+    return tuple(found)
+
+
+#: The primes whose product divides the flawed generator's step at every size of key (its smallest step, 512 bits).
+_ROCA_PRIMES = (
+    *(3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73),
+    *(79, 83, 89, 97, 101, 103, 107, 109, 113, 127, 131, 137, 139, 149, 151, 157, 163, 167),
+)
+
+
+def is_roca(modulus: int) -> bool:
+    """Say whether a modulus bears the mark of CVE-2017-15361: a power of 65537 modulo each of the first primes."""
+    return all(_is_power_of_65537(modulus % prime, prime) for prime in _ROCA_PRIMES)
+
+
+def _is_power_of_65537(rest: int, prime: int) -> bool:
+    return rest in {pow(65537, exponent, prime) for exponent in range(prime - 1)}
+
+
+def to_base64url(raw: bytes) -> str:
+    """Write bytes as base64url without padding (RFC 7515 section 2)."""
+    return urlsafe_b64encode(raw).rstrip(b"=").decode("ascii")
+
+
+def from_base64url(text: str) -> bytes:
+    """Read canonical base64url without padding; ValueError for anything else."""
+    raw = urlsafe_b64decode(text.encode("ascii") + b"=" * (-len(text) % 4))
+    if to_base64url(raw) != text:
+        raise ValueError("not canonical base64url")
+    return raw
+
+
+def _member(jwk: Mapping[str, Any], name: str, length: int | None = None) -> bytes:
+    """Read one member; what it holds never gets into the message, since it may be secret."""
+    try:
+        raw = from_base64url(jwk[name])
+    except (KeyError, AttributeError, ValueError):
+        raw = b""
+    if not raw or (length is not None and len(raw) != length):
+        raise ValueError(f'its member "{name}" is missing or malformed') from None
+    return raw
+
+
+def _number(jwk: Mapping[str, Any], name: str) -> int:
+    return int.from_bytes(_member(jwk, name), "big")
+
+
+def _from_number(number: int) -> str:
+    return to_base64url(number.to_bytes((number.bit_length() + 7) // 8, "big"))
