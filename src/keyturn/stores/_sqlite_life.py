@@ -1,0 +1,105 @@
+"""When a writer begins and ends: on first use, and around fork, the program's exit and being forgotten."""
+
+from __future__ import annotations
+
+import atexit
+import os
+import sqlite3
+import threading
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+from ..errors import StoreError
+from ._sqlite_writer import Call, Writer
+
+
+class WriterOnDemand:
+    """Starts a writer when the first call comes; after `close` or a fork the next call starts another.
+
+    Args:
+        connect: opens the writer's connection.
+    """
+
+    def __init__(self, connect: Callable[[], sqlite3.Connection]) -> None:
+        self._connect = connect
+        self._writer: Writer | None = None
+        self._lock = threading.Lock()
+        with _registering:
+            _all.add(self)
+
+    def submit(self, call: Call[Any]) -> None:
+        """Hand a call to the writer.
+
+        Raises:
+            StoreError: no thread can be started.
+        """
+        with self._lock:
+            if self._writer is None or not self._writer.is_alive():
+                self._writer = self._started()
+            self._writer.submit(call)
+
+    def close(self) -> None:
+        """Let the writer finish what waits, close its connection, and wait for its end."""
+        with self._lock:
+            self._stop()
+
+    def hold(self) -> None:
+        """Close, and let no call start a writer again before `release`."""
+        self._lock.acquire()
+        self._stop()
+
+    def release(self) -> None:
+        """Let calls start a writer again."""
+        self._lock.release()
+
+    def __del__(self) -> None:
+        # Not waited for: what runs this may be any thread, the writer's own among them.
+        if self._writer is not None:
+            self._writer.stop()
+
+    def _started(self) -> Writer:
+        try:
+            return Writer(self._connect)
+        except RuntimeError as error:
+            raise StoreError(cause=str(error)) from error
+
+    def _stop(self) -> None:
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            writer.stop()
+            writer.join()
+
+
+_all: weakref.WeakSet[WriterOnDemand] = weakref.WeakSet()
+_registering = threading.Lock()
+_held: list[WriterOnDemand] = []
+
+# SQLite keeps one table of file locks for all connections of a process. A child of a fork would inherit it, believe to
+# hold locks that only its parent holds, and lose what it writes. So no connection is open while a process forks.
+
+
+def _before_fork() -> None:
+    _registering.acquire()
+    _held[:] = _all
+    for writer in _held:
+        writer.hold()
+
+
+def _after_fork() -> None:
+    if not _held and not _registering.locked():
+        return  # a fork that skipped `_before_fork`
+    for writer in _held:
+        writer.release()
+    _held.clear()
+    _registering.release()
+
+
+def _at_exit() -> None:
+    for writer in list(_all):
+        writer.close()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork)
+atexit.register(_at_exit)
