@@ -12,20 +12,20 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature, encode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
 
+from ._weakness import rsa_faults, secret_faults
+
 Entropy = Callable[[int], bytes]
 
 #: Order of the group of P-256 (FIPS 186-5, SEC 2 section 2.4.2); r, s and the private number lie in [1, order - 1].
 P256_ORDER: Final = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
 #: A number out of range comes once in 2**32 draws; this many in a row mean that the source of entropy is broken.
 MOST_DRAWS: Final = 16
-#: RFC 7518 section 3.3 asks for 2048 bits at least; 3072 give the 128 bits of strength that P-256 gives.
-LEAST_RSA_BITS: Final = 2048
+#: 3072 bits give the 128 bits of strength that P-256 gives (NIST SP 800-57 part 1, table 2).
 GENERATED_RSA_BITS: Final = 3072
-#: Smaller public exponents invite attacks on padding; 65537 is what everybody uses (FIPS 186-5 section 5.4).
-LEAST_RSA_EXPONENT: Final = 65537
-#: 32 random bytes hold 30 different values on average; fewer than 16 come once in 10**17.
-LEAST_DISTINCT_BYTES: Final = 16
-SECRET_BYTES: Final = 32
+#: What everybody uses: small enough to verify fast, large enough (FIPS 186-5 section 5.4).
+RSA_EXPONENT: Final = 65537
+#: P-256 and Ed25519 alike: a coordinate, a private number, half a signature.
+HALF: Final = 32
 
 _RANDOM_NONCE = ec.ECDSA(SHA256())
 _PKCS1 = padding.PKCS1v15()
@@ -93,14 +93,14 @@ class ES256(SigningMaterial):
 
     def __init__(self, public: ec.EllipticCurvePublicKey, private: ec.EllipticCurvePrivateKey | None) -> None:
         numbers = public.public_numbers()
-        x, y = numbers.x.to_bytes(32, "big"), numbers.y.to_bytes(32, "big")
+        x, y = numbers.x.to_bytes(HALF, "big"), numbers.y.to_bytes(HALF, "big")
         self._attach(private, public, {"crv": "P-256", "kty": "EC", "x": to_base64url(x), "y": to_base64url(y)})
 
     @classmethod
     def generate(cls, entropy: Entropy) -> Self:
         """Draw a key; a number out of range is drawn again, never reduced, so that all are equally likely."""
         for _ in range(MOST_DRAWS):
-            if 0 < (number := int.from_bytes(entropy(32), "big")) < P256_ORDER:
+            if 0 < (number := int.from_bytes(entropy(HALF), "big")) < P256_ORDER:
                 return cls._of(number)
         raise ValueError("The source of entropy gives no usable private numbers.")
 
@@ -114,31 +114,31 @@ class ES256(SigningMaterial):
         """Take a key from the members of a JWK (RFC 7518 section 6.2); ValueError says what is wrong with them."""
         if jwk.get("crv") != "P-256":
             raise ValueError("its curve is not P-256")
-        x, y = (int.from_bytes(_member(jwk, name, 32), "big") for name in ("x", "y"))
+        x, y = (int.from_bytes(_member(jwk, name, HALF), "big") for name in ("x", "y"))
         public = ec.EllipticCurvePublicNumbers(x, y, ec.SECP256R1()).public_key()
         if "d" not in jwk:
             return cls(public, None)
-        if not 0 < (number := int.from_bytes(_member(jwk, "d", 32), "big")) < P256_ORDER:
+        if not 0 < (number := int.from_bytes(_member(jwk, "d", HALF), "big")) < P256_ORDER:
             raise ValueError("its private number is out of range")
         pair = cls._of(number)
-        if pair._public.public_numbers() != public.public_numbers():
+        if pair.members != cls(public, None).members:
             raise ValueError("its private and its public half do not belong together")
         return pair
 
     def private_members(self) -> dict[str, str]:
-        return {"d": to_base64url(self._private.private_numbers().private_value.to_bytes(32, "big"))}
+        return {"d": to_base64url(self._private.private_numbers().private_value.to_bytes(HALF, "big"))}
 
     def sign(self, data: bytes, *, deterministic: bool = False) -> bytes:
         # Made where it is used: a library without RFC 6979 refuses it, and only who asks for it should learn that.
         scheme = ec.ECDSA(SHA256(), deterministic_signing=True) if deterministic else _RANDOM_NONCE
         r, s = decode_dss_signature(self._private.sign(data, scheme))
-        return r.to_bytes(32, "big") + s.to_bytes(32, "big")
+        return r.to_bytes(HALF, "big") + s.to_bytes(HALF, "big")
 
     def verify(self, data: bytes, signature: bytes) -> bool:
         # Exactly r | s: the DER form and longer ones are refused (RFC 7518 section 3.4).
-        if len(signature) != 64:
+        if len(signature) != 2 * HALF:
             return False
-        r, s = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:], "big")
+        r, s = int.from_bytes(signature[:HALF], "big"), int.from_bytes(signature[HALF:], "big")
         if not (0 < r < P256_ORDER and 0 < s < P256_ORDER):
             return False
         try:
@@ -148,7 +148,7 @@ class ES256(SigningMaterial):
         return True
 
     def faults(self) -> tuple[str, ...]:
-        return secret_faults(self._private.private_numbers().private_value.to_bytes(32, "big")) if self.can_sign else ()
+        return secret_faults(self._private.private_numbers().private_value.to_bytes(HALF, "big")) if self.can_sign else ()
 
 
 class Ed25519(SigningMaterial):
@@ -163,7 +163,7 @@ class Ed25519(SigningMaterial):
     @classmethod
     def generate(cls, entropy: Entropy) -> Self:
         """Draw a key; every 32 bytes are one (RFC 8032 section 5.1.5)."""
-        return cls._of(entropy(32))
+        return cls._of(entropy(HALF))
 
     @classmethod
     def _of(cls, seed: bytes) -> Self:
@@ -175,23 +175,23 @@ class Ed25519(SigningMaterial):
         """Take a key from the members of a JWK (RFC 8037 section 2); ValueError says what is wrong with them."""
         if jwk.get("crv") != "Ed25519":
             raise ValueError("its curve is not Ed25519")
-        x = _member(jwk, "x", 32)
+        x = _member(jwk, "x", HALF)
         if "d" not in jwk:
             return cls(ed25519.Ed25519PublicKey.from_public_bytes(x), None)
-        pair = cls._of(_member(jwk, "d", 32))
-        if pair._public.public_bytes_raw() != x:
+        pair = cls._of(_member(jwk, "d", HALF))
+        if pair.members["x"] != to_base64url(x):
             raise ValueError("its private and its public half do not belong together")
         return pair
 
     def private_members(self) -> dict[str, str]:
         return {"d": to_base64url(self._private.private_bytes_raw())}
 
-    def sign(self, data: bytes, *, deterministic: bool = False) -> bytes:
+    def sign(self, data: bytes, *, deterministic: bool = False) -> bytes:  # noqa: ARG002  # it always is
         signature: bytes = self._private.sign(data)
         return signature
 
     def verify(self, data: bytes, signature: bytes) -> bool:
-        if len(signature) != 64:
+        if len(signature) != 2 * HALF:
             return False
         try:
             self._public.verify(signature, data)
@@ -215,9 +215,9 @@ class RS256(SigningMaterial):
         self._attach(private, public, {"e": _from_number(numbers.e), "kty": "RSA", "n": _from_number(numbers.n)})
 
     @classmethod
-    def generate(cls, entropy: Entropy) -> Self:
+    def generate(cls, entropy: Entropy) -> Self:  # noqa: ARG003
         """Draw a key with `cryptography`'s own source, not `entropy`: to find safe primes is not work to repeat here."""
-        private = rsa.generate_private_key(public_exponent=LEAST_RSA_EXPONENT, key_size=GENERATED_RSA_BITS)
+        private = rsa.generate_private_key(public_exponent=RSA_EXPONENT, key_size=GENERATED_RSA_BITS)
         return cls(private.public_key(), private)
 
     @classmethod
@@ -236,7 +236,7 @@ class RS256(SigningMaterial):
         values |= {"dp": numbers.dmp1, "dq": numbers.dmq1, "qi": numbers.iqmp}
         return {name: _from_number(value) for name, value in values.items()}
 
-    def sign(self, data: bytes, *, deterministic: bool = False) -> bytes:
+    def sign(self, data: bytes, *, deterministic: bool = False) -> bytes:  # noqa: ARG002  # it always is
         signature: bytes = self._private.sign(data, _PKCS1, _SHA256)
         return signature
 
@@ -268,7 +268,7 @@ class RefreshSecret(Material):
 
 
 #: Every algorithm that may sign access tokens, by its name in the header.
-SIGNING: Final[Mapping[str, type[ES256] | type[Ed25519] | type[RS256]]] = {
+SIGNING: Final[Mapping[str, type[ES256 | Ed25519 | RS256]]] = {
     kind.algorithm: kind for kind in (ES256, Ed25519, RS256)
 }
 
@@ -277,45 +277,6 @@ def thumbprint(members: Mapping[str, str]) -> str:
     """Give a public key's name: SHA-256 over its required members in order, without spaces (RFC 7638 section 3)."""
     inside = ",".join(f'"{name}":"{members[name]}"' for name in sorted(members))
     return to_base64url(sha256(f"{{{inside}}}".encode()).digest())
-
-
-def secret_faults(secret: bytes) -> tuple[str, ...]:
-    """Say why bytes cannot be a random secret: too few, a text, or a pattern; nothing where they may be one."""
-    if len(secret) != SECRET_BYTES:
-        return (f"its secret has {len(secret)} bytes where {SECRET_BYTES} random ones belong",)
-    if all(32 <= byte < 127 for byte in secret):
-        return ("its secret is a text that somebody typed, not random bytes",)
-    if len(set(secret)) < LEAST_DISTINCT_BYTES:
-        return ("its secret is a placeholder, not random bytes",)
-    return ()
-
-
-def rsa_faults(modulus: int, exponent: int) -> tuple[str, ...]:
-    """Say what is weak about an RSA key (RFC 7518 section 3.3); nothing where it is good."""
-    found = []
-    if modulus.bit_length() < LEAST_RSA_BITS:
-        found.append(f"its modulus has {modulus.bit_length()} bits where {LEAST_RSA_BITS} is the least")
-    if exponent < LEAST_RSA_EXPONENT or exponent % 2 == 0:
-        found.append(f"its public exponent is not an odd number of {LEAST_RSA_EXPONENT} or more")
-    if is_roca(modulus):
-        found.append("its modulus comes from a chip whose keys can be computed from the public half (CVE-2017-15361)")
-    return tuple(found)
-
-
-#: The primes whose product divides the flawed generator's step at every size of key (its smallest step, 512 bits).
-_ROCA_PRIMES = (
-    *(3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73),
-    *(79, 83, 89, 97, 101, 103, 107, 109, 113, 127, 131, 137, 139, 149, 151, 157, 163, 167),
-)
-
-
-def is_roca(modulus: int) -> bool:
-    """Say whether a modulus bears the mark of CVE-2017-15361: a power of 65537 modulo each of the first primes."""
-    return all(_is_power_of_65537(modulus % prime, prime) for prime in _ROCA_PRIMES)
-
-
-def _is_power_of_65537(rest: int, prime: int) -> bool:
-    return rest in {pow(65537, exponent, prime) for exponent in range(prime - 1)}
 
 
 def to_base64url(raw: bytes) -> str:

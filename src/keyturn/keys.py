@@ -1,246 +1,206 @@
-"""Keys and the ring that holds them: values, and the rules by which a key comes, signs, retires and goes.
+"""Keys, and the rules by which one comes, signs, retires and goes.
 
-A ring works by the clock alone: a new key is written with the time from which it signs, and every process that holds
-the ring changes over by itself at that time. When a key may go follows from the key that took over from it, so a
-rotation adds one key and changes nothing else.
+The rules are pure: a ring, the time and chance go in, the ring that should be comes out. Who keeps the ring writes the
+difference down.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
-from typing import Final, Literal, TypeAlias
+from dataclasses import replace
+from datetime import datetime
 
-from ._algorithms import Material, RefreshSecret, SigningMaterial, thumbprint
+from ._algorithms import SIGNING, Entropy, RefreshSecret, thumbprint
+from ._ring import JWKS_CACHE, LEAD, REFRESH_IDS, RELOAD_INTERVAL, TAIL, Key, KeyRing, KeyState, Purpose, SpentId
+from ._weakness import SECRET_BYTES
 from .errors import ConfigurationError
-from .settings import ACCESS_TOKEN_CEILING, SESSION_CEILING, SKEW_CEILING
 
-Purpose: TypeAlias = Literal["access", "refresh"]
-KeyState: TypeAlias = Literal["next", "current", "retiring", "removed"]
-
-#: How long others may keep a copy of the public keys (protocol section 10); the Cache-Control of the JWKS says so.
-JWKS_CACHE: Final = timedelta(minutes=5)
-#: Every process reads its ring again at least this often.
-RELOAD_INTERVAL: Final = timedelta(minutes=1)
-#: A refresh token names its key in one byte (protocol section 3).
-REFRESH_IDS: Final = 256
-
-#: From writing a key to its first use: all processes have read it, and all copies of the JWKS made before are gone.
-LEAD: Final[Mapping[Purpose, timedelta]] = {
-    "access": RELOAD_INTERVAL + JWKS_CACHE + SKEW_CEILING,
-    "refresh": RELOAD_INTERVAL + SKEW_CEILING,
-}
-#: From a key's last use to its end: everything that it signed or sealed is over by then. The ceilings stand here, not
-#: what the settings say today: they may have said more yesterday, and one ring may serve realms with different settings.
-TAIL: Final[Mapping[Purpose, timedelta]] = {
-    "access": ACCESS_TOKEN_CEILING + 2 * SKEW_CEILING,
-    "refresh": SESSION_CEILING + 2 * SKEW_CEILING,
-}
+__all__ = [
+    "JWKS_CACHE",
+    "RELOAD_INTERVAL",
+    "Key",
+    "KeyRing",
+    "KeyState",
+    "Purpose",
+    "SpentId",
+    "completed",
+    "new_ring",
+    "pruned",
+    "remove",
+    "rotate_access",
+    "rotate_refresh",
+]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Key:
-    """One key, private half included; no ``repr``, ``str``, traceback or pickle of it shows that half.
+def new_ring(*, now: datetime, entropy: Entropy, algorithm: str = "ES256", deterministic: bool = False) -> KeyRing:
+    """Make a ring with one access and one refresh key, both of which sign at once.
 
     Args:
-        id: for ``access`` the RFC 7638 thumbprint, for ``refresh`` the decimal text of one byte.
-        purpose: what the key is for; no key is for both.
-        algorithm: ``ES256``, ``Ed25519`` or ``RS256``; ``HKDF-SHA256`` for refresh keys.
-        created_at: when it was made, aware UTC.
-        signs_from: when it begins to sign or seal, aware UTC.
-        verifies_until: when it is of no more use; filled in by the ring once a newer key is there, None without one.
-        deterministic: ES256 signatures without chance (RFC 6979), for tests that compare byte for byte.
-        eddsa_alias: whether an Ed25519 key is also accepted under the older name ``EdDSA`` (RFC 9864 section 2.2).
-        material: the key itself, opaque.
+        now: the time, aware UTC.
+        entropy: gives as many random bytes as it is asked for.
+        algorithm: ``ES256``, ``Ed25519`` or ``RS256``.
+        deterministic: whether ES256 signs without chance (RFC 6979).
     """
-
-    id: str
-    purpose: Purpose
-    algorithm: str
-    created_at: datetime
-    signs_from: datetime
-    verifies_until: datetime | None = None
-    deterministic: bool = False
-    eddsa_alias: bool = False
-    material: Material = field(repr=False, compare=False)
-
-    def sign(self, data: bytes) -> bytes:
-        """Sign as the signature of a JWS travels (ES256: r and s, 64 bytes; RFC 7518 section 3.4).
-
-        Raises:
-            ConfigurationError: the private half is not here.
-        """
-        material = self._signing_material()
-        if not material.can_sign:
-            raise ConfigurationError([f"Key {self.id} is public: it verifies, but cannot sign."])
-        return material.sign(data, deterministic=self.deterministic)
-
-    def verify(self, data: bytes, signature: bytes) -> bool:
-        """Say whether a signature is good; a malformed one is just not good (RFC 7518 section 3, RFC 8037 section 3)."""
-        return self._signing_material().verify(data, signature)
-
-    def public_jwk(self) -> dict[str, str]:
-        """Give the public half as a JWK with ``kid``, ``alg`` and ``use`` (RFC 7517 section 4)."""
-        material = self._signing_material()
-        return {**material.members, "kid": self.id, "alg": self.algorithm, "use": "sig"}
-
-    @property
-    def header_algorithms(self) -> tuple[str, ...]:
-        """The names under which this key's tokens come: its own, which it signs with, and the alias where asked for."""
-        if self.purpose != "access":
-            return ()
-        return (self.algorithm, "EdDSA") if self.eddsa_alias and self.algorithm == "Ed25519" else (self.algorithm,)
-
-    @property
-    def secret(self) -> bytes:
-        """The 32 bytes of a refresh key; ConfigurationError for any other."""
-        if isinstance(self.material, RefreshSecret):
-            return self.material.secret
-        raise ConfigurationError([f"Key {self.id} seals no refresh tokens."])
-
-    def _signing_material(self) -> SigningMaterial:
-        if isinstance(self.material, SigningMaterial):
-            return self.material
-        raise ConfigurationError([f"Key {self.id} signs no access tokens."])
+    access = new_access_key(algorithm, now=now, signs_from=now, entropy=entropy, deterministic=deterministic)
+    return KeyRing(keys=(access, new_refresh_key(0, now=now, signs_from=now, entropy=entropy)))
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SpentId:
-    """The id of a refresh key that was removed before its time: sessions that bear it may live, so it stays taken.
-
-    Args:
-        id: the decimal text of one byte.
-        until: when the last of those sessions is over, aware UTC.
-    """
-
-    id: str
-    until: datetime
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class KeyRing:
-    """All keys of one issuer, in the order in which they take over; checked as a whole when built.
-
-    Args:
-        keys: access and refresh keys in any order.
-        spent: ids that no new refresh key may have.
+def completed(ring: KeyRing, *, now: datetime, entropy: Entropy, algorithm: str = "ES256") -> KeyRing:
+    """Add what a ring lacks to work: both keys to an empty one, the access key to one whose making was cut short.
 
     Raises:
-        ConfigurationError: with every fault: an id twice, a key for the wrong purpose, a weak key (KEY-08, TOK-15).
+        ConfigurationError: there are access keys and no refresh key. A new one would sign everybody out, so it is not
+            made unasked.
     """
-
-    keys: tuple[Key, ...]
-    spent: tuple[SpentId, ...] = ()
-    _access: tuple[Key, ...] = field(init=False, repr=False, compare=False)
-    _refresh: tuple[Key, ...] = field(init=False, repr=False, compare=False)
-    _sealed_by: Mapping[int, Key] = field(init=False, repr=False, compare=False)
-
-    def __post_init__(self) -> None:
-        if faults := ring_faults(self.keys, self.spent):
-            raise ConfigurationError(faults)
-        keys = _with_ends(sorted(self.keys, key=_takes_over))
-        refresh = tuple(key for key in reversed(keys) if key.purpose == "refresh")
-        object.__setattr__(self, "keys", keys)
-        object.__setattr__(self, "_access", tuple(key for key in reversed(keys) if key.purpose == "access"))
-        object.__setattr__(self, "_refresh", refresh)
-        object.__setattr__(self, "_sealed_by", {int(key.id): key for key in refresh})
-
-    def state(self, key: Key, now: datetime) -> KeyState:
-        """Say what a key does at `now`; one that is not in the ring is removed."""
-        mine = next((each for each in self.keys if each.id == key.id), None)
-        if mine is None or _is_over(mine, now):
-            return "removed"
-        line = self._access if mine.purpose == "access" else self._refresh
-        if mine is _current(line, now):
-            return "current"
-        return "next" if mine.signs_from > now else "retiring"
-
-    def signing(self, now: datetime) -> Key:
-        """Give the key that signs access tokens at `now`; ConfigurationError where the ring has none."""
-        if key := _current(self._access, now):
-            return key
-        raise ConfigurationError(["The key ring has no key for access tokens: make one with `keyturn keys generate`."])
-
-    def sealing(self, now: datetime) -> Key:
-        """Give the key that seals refresh tokens at `now`; ConfigurationError where the ring has none."""
-        if key := _current(self._refresh, now):
-            return key
-        raise ConfigurationError(["The key ring has no key for refresh tokens: make one with `keyturn keys generate`."])
-
-    def verifying(self, now: datetime) -> tuple[Key, ...]:
-        """Give the access keys whose tokens are accepted at `now`: next, current and retiring ones, newest first."""
-        return tuple(key for key in self._access if not _is_over(key, now))
-
-    def refresh_key(self, key_id: int, now: datetime) -> Key | None:
-        """Give the refresh key with this id, or None where there is none that is still good at `now`."""
-        key = self._sealed_by.get(key_id)
-        return None if key is None or _is_over(key, now) else key
-
-    def jwks(self, now: datetime) -> dict[str, list[dict[str, str]]]:
-        """Give the public keys to publish at `now` (RFC 7517 section 5); refresh keys are never among them."""
-        return {"keys": [key.public_jwk() for key in self.verifying(now)]}
+    if not ring.keys and not ring.spent:
+        return new_ring(now=now, entropy=entropy, algorithm=algorithm)
+    if not ring.has("refresh"):
+        raise ConfigurationError(
+            [
+                "There are keys, but none for refresh tokens. Restore it from a copy;"
+                " or remove the other keys too, and start anew: that signs everybody out."
+            ]
+        )
+    if ring.has("access"):
+        return ring
+    return _with(ring, new_access_key(algorithm, now=now, signs_from=now, entropy=entropy))
 
 
-def _takes_over(key: Key) -> tuple[datetime, datetime, str]:
-    return (key.signs_from, key.created_at, key.id)
+def rotate_access(ring: KeyRing, *, now: datetime, entropy: Entropy, algorithm: str | None = None) -> KeyRing:
+    """Add an access key that is published now and signs one JWKS cache time after every process has read it.
+
+    Args:
+        ring: the ring that is.
+        now: the time, aware UTC.
+        entropy: gives as many random bytes as it is asked for.
+        algorithm: the new key's; that of the current key where left out.
+    """
+    current = ring.signing(now)
+    key = new_access_key(
+        algorithm or current.algorithm,
+        now=now,
+        signs_from=now + LEAD["access"],
+        entropy=entropy,
+        deterministic=current.deterministic,
+        eddsa_alias=current.eddsa_alias,
+    )
+    return _with(pruned(ring, now), key)
 
 
-def _is_over(key: Key, now: datetime) -> bool:
-    return key.verifies_until is not None and now >= key.verifies_until
+def rotate_refresh(ring: KeyRing, *, now: datetime, entropy: Entropy) -> KeyRing:
+    """Add a refresh key that seals once every process has read it.
+
+    Raises:
+        ConfigurationError: every id belongs to a key with which sessions were sealed that may still live.
+    """
+    kept = pruned(ring, now)
+    key = new_refresh_key(free_refresh_id(kept), now=now, signs_from=now + LEAD["refresh"], entropy=entropy)
+    return _with(kept, key)
 
 
-def _current(newest_first: tuple[Key, ...], now: datetime) -> Key | None:
-    for key in newest_first:
-        if key.signs_from <= now:
-            return key
-    # A clock that lags behind the one that made the first key must not leave the ring without a key that signs.
-    return newest_first[-1] if newest_first else None
+def remove(ring: KeyRing, key_id: str, *, now: datetime, entropy: Entropy) -> KeyRing:
+    """Take a key out at once; where it was the current one, the next or else a fresh one signs from now on.
+
+    What an access key signed is refused from then on; the sessions that a refresh key sealed are signed out.
+
+    Raises:
+        ConfigurationError: no such key is in the ring.
+    """
+    key = next((each for each in ring.keys if each.id == key_id), None)
+    if key is None:
+        raise ConfigurationError(["No key with this id is in the ring: `keyturn keys list` shows those that are."])
+    was_current = ring.state(key, now) == "current"
+    rest = _without(ring, key, now)
+    return _taken_over(rest, key, now=now, entropy=entropy) if was_current else rest
 
 
-def _with_ends(keys: Iterable[Key]) -> tuple[Key, ...]:
-    """Fill in when each key is of no more use: a fixed time after the next of its purpose took over."""
-    keys = tuple(keys)
-    return tuple(replace(key, verifies_until=_end(key, keys)) for key in keys)
+def pruned(ring: KeyRing, now: datetime) -> KeyRing:
+    """Drop the keys that are of no more use; a refresh key's id is free again."""
+    return KeyRing(
+        keys=tuple(key for key in ring.keys if key.verifies_until is None or now < key.verifies_until),
+        spent=tuple(each for each in ring.spent if now < each.until),
+    )
 
 
-def _end(key: Key, keys: tuple[Key, ...]) -> datetime | None:
-    later = [each.signs_from for each in keys if each.purpose == key.purpose and each.signs_from > key.signs_from]
-    return min(later) + TAIL[key.purpose] if later else None
+def free_refresh_id(ring: KeyRing) -> int:
+    """Give the id after the newest key's that no key in the ring has, removed ones included.
+
+    Raises:
+        ConfigurationError: no id is free.
+    """
+    refresh = [key for key in ring.keys if key.purpose == "refresh"]
+    taken = {int(key.id) for key in refresh} | {int(each.id) for each in ring.spent}
+    start = int(refresh[-1].id) + 1 if refresh else 0
+    free = next((number for n in range(REFRESH_IDS) if (number := (start + n) % REFRESH_IDS) not in taken), None)
+    if free is None:
+        ends = min([key.verifies_until for key in refresh if key.verifies_until] + [each.until for each in ring.spent])
+        raise ConfigurationError(
+            [f"All {REFRESH_IDS} refresh key ids are in use; the next is free on {ends:%Y-%m-%d}."]
+        )
+    return free
 
 
-def ring_faults(keys: Iterable[Key], spent: Iterable[SpentId] = ()) -> tuple[str, ...]:
-    """Say everything that is wrong with keys that should form a ring, a sentence each."""
-    keys = tuple(keys)
-    ids = [key.id for key in keys] + [each.id for each in spent]
-    found = [f"Key id {each} is there twice." for each in sorted({each for each in ids if ids.count(each) > 1})]
-    secrets = [key.secret for key in keys if isinstance(key.material, RefreshSecret)]
-    if len(set(secrets)) < len(secrets):
-        found.append("Two refresh keys have the same secret.")
-    for key in keys:
-        found += (f"Key {key.id}: {fault}." for fault in key_faults(key))
-    return tuple(found)
+def new_access_key(
+    algorithm: str,
+    *,
+    now: datetime,
+    signs_from: datetime,
+    entropy: Entropy,
+    deterministic: bool = False,
+    eddsa_alias: bool = False,
+) -> Key:
+    """Draw an access key and name it by its thumbprint; ConfigurationError for an unknown algorithm."""
+    if algorithm not in SIGNING:
+        raise ConfigurationError([f"Algorithm {algorithm!r} is not one of {', '.join(SIGNING)}."])
+    material = SIGNING[algorithm].generate(entropy)
+    return Key(
+        id=thumbprint(material.members),
+        purpose="access",
+        algorithm=algorithm,
+        created_at=now,
+        signs_from=signs_from,
+        deterministic=deterministic,
+        eddsa_alias=eddsa_alias,
+        material=material,
+    )
 
 
-def key_faults(key: Key) -> tuple[str, ...]:
-    """Say everything that is wrong with one key, as ends of a sentence."""
-    if key.created_at.tzinfo is None or key.signs_from.tzinfo is None:
-        return ("its times have no time zone",)
+def new_refresh_key(number: int, *, now: datetime, signs_from: datetime, entropy: Entropy) -> Key:
+    """Draw a refresh key with the given id."""
+    return Key(
+        id=str(number),
+        purpose="refresh",
+        algorithm=RefreshSecret.algorithm,
+        created_at=now,
+        signs_from=signs_from,
+        material=RefreshSecret(entropy(SECRET_BYTES)),
+    )
+
+
+def _with(ring: KeyRing, key: Key) -> KeyRing:
+    return KeyRing(keys=(*ring.keys, key), spent=ring.spent)
+
+
+def _without(ring: KeyRing, key: Key, now: datetime) -> KeyRing:
+    spent = ring.spent
     if key.purpose == "refresh":
-        return _refresh_faults(key)
-    if not isinstance(key.material, SigningMaterial) or key.material.algorithm != key.algorithm:
-        return ("it is meant for access tokens, but does not hold a key of its algorithm",)
-    if key.id != thumbprint(key.material.members):
-        return ("its id is not its RFC 7638 thumbprint",)
-    return key.material.faults()
+        spent += (SpentId(id=key.id, until=key.verifies_until or now + TAIL["refresh"]),)
+    return KeyRing(keys=tuple(each for each in ring.keys if each is not key), spent=spent)
 
 
-def _refresh_faults(key: Key) -> tuple[str, ...]:
-    if not isinstance(key.material, RefreshSecret) or key.algorithm != key.material.algorithm:
-        return ("it is meant for refresh tokens, but does not hold a secret for them",)
-    if key.id not in _REFRESH_ID_TEXTS:
-        return ("its id is not the decimal text of one byte",)
-    return key.material.faults()
-
-
-_REFRESH_ID_TEXTS = frozenset(str(number) for number in range(REFRESH_IDS))
+def _taken_over(ring: KeyRing, removed: Key, *, now: datetime, entropy: Entropy) -> KeyRing:
+    coming = [key for key in ring.keys if key.purpose == removed.purpose and key.signs_from > now]
+    if coming:
+        promoted = replace(coming[0], signs_from=now)
+        return KeyRing(keys=tuple(promoted if key is coming[0] else key for key in ring.keys), spent=ring.spent)
+    if removed.purpose == "refresh":
+        fresh = new_refresh_key(free_refresh_id(ring), now=now, signs_from=now, entropy=entropy)
+    else:
+        fresh = new_access_key(
+            removed.algorithm,
+            now=now,
+            signs_from=now,
+            entropy=entropy,
+            deterministic=removed.deterministic,
+            eddsa_alias=removed.eddsa_alias,
+        )
+    return _with(ring, fresh)

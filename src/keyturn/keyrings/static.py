@@ -7,8 +7,7 @@ from hashlib import sha512
 from itertools import count
 from typing import Final
 
-from .._rotation import new_ring
-from ..keys import KeyRing
+from ..keys import KeyRing, new_ring
 
 #: When the testing keys begin to sign; before any clock that a test would set.
 _TESTING_SINCE: Final = datetime(2000, 1, 1, tzinfo=UTC)
