@@ -148,7 +148,9 @@ class ES256(SigningMaterial):
         return True
 
     def faults(self) -> tuple[str, ...]:
-        return secret_faults(self._private.private_numbers().private_value.to_bytes(HALF, "big")) if self.can_sign else ()
+        return (
+            secret_faults(self._private.private_numbers().private_value.to_bytes(HALF, "big")) if self.can_sign else ()
+        )
 
 
 class Ed25519(SigningMaterial):
@@ -186,7 +188,7 @@ class Ed25519(SigningMaterial):
     def private_members(self) -> dict[str, str]:
         return {"d": to_base64url(self._private.private_bytes_raw())}
 
-    def sign(self, data: bytes, *, deterministic: bool = False) -> bytes:  # noqa: ARG002  # it always is
+    def sign(self, data: bytes, *, deterministic: bool = False) -> bytes:
         signature: bytes = self._private.sign(data)
         return signature
 
@@ -215,7 +217,7 @@ class RS256(SigningMaterial):
         self._attach(private, public, {"e": _from_number(numbers.e), "kty": "RSA", "n": _from_number(numbers.n)})
 
     @classmethod
-    def generate(cls, entropy: Entropy) -> Self:  # noqa: ARG003
+    def generate(cls, entropy: Entropy) -> Self:
         """Draw a key with `cryptography`'s own source, not `entropy`: to find safe primes is not work to repeat here."""
         private = rsa.generate_private_key(public_exponent=RSA_EXPONENT, key_size=GENERATED_RSA_BITS)
         return cls(private.public_key(), private)
@@ -236,7 +238,7 @@ class RS256(SigningMaterial):
         values |= {"dp": numbers.dmp1, "dq": numbers.dmq1, "qi": numbers.iqmp}
         return {name: _from_number(value) for name, value in values.items()}
 
-    def sign(self, data: bytes, *, deterministic: bool = False) -> bytes:  # noqa: ARG002  # it always is
+    def sign(self, data: bytes, *, deterministic: bool = False) -> bytes:
         signature: bytes = self._private.sign(data, _PKCS1, _SHA256)
         return signature
 
@@ -268,9 +270,7 @@ class RefreshSecret(Material):
 
 
 #: Every algorithm that may sign access tokens, by its name in the header.
-SIGNING: Final[Mapping[str, type[ES256 | Ed25519 | RS256]]] = {
-    kind.algorithm: kind for kind in (ES256, Ed25519, RS256)
-}
+SIGNING: Final[Mapping[str, type[ES256 | Ed25519 | RS256]]] = {kind.algorithm: kind for kind in (ES256, Ed25519, RS256)}
 
 
 def thumbprint(members: Mapping[str, str]) -> str:

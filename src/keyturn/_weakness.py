@@ -16,7 +16,11 @@ LEAST_RSA_EXPONENT: Final = 65537
 #: Keys printed in standards, and our own for tests, by their RFC 7638 thumbprints: what is copied from a page is public.
 KNOWN_KEYS: Final = frozenset(
     {
-        "25s3hm8JdkZSzHUMK5lE0WcBXxPLbTIRAdV73tVz4ZM",  # keyturn.keyrings.static.testing_keys
+        "cn-I_WNMClehiVp51i_0VpOENW1upEerA8sEam5hn-s",  # RFC 7517 appendix A.1
+        "oKIywvGUpTVTyxMQ3bwIIeQUudfr_CkLMjCE19ECD-U",  # RFC 7515 appendix A.3
+        "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k",  # RFC 8037 appendix A
+        "VDGKEwF-IDNxvBE6GTdHOG0Pe708VA1ROmWK0OPeBUA",  # keyturn.keyrings.static.testing_keys, for refresh tokens
+        "25s3hm8JdkZSzHUMK5lE0WcBXxPLbTIRAdV73tVz4ZM",  # keyturn.keyrings.static.testing_keys, for access tokens
     }
 )
 

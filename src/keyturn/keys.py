@@ -56,8 +56,10 @@ def completed(ring: KeyRing, *, now: datetime, entropy: Entropy, algorithm: str 
     if not ring.has("refresh"):
         raise ConfigurationError(
             [
-                "There are keys, but none for refresh tokens. Restore it from a copy;"
-                " or remove the other keys too, and start anew: that signs everybody out."
+                (
+                    "There are keys, but none for refresh tokens. Restore it from a copy;"
+                    " or remove the other keys too, and start anew: that signs everybody out."
+                )
             ]
         )
     if ring.has("access"):
