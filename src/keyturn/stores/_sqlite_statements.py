@@ -118,9 +118,9 @@ def _changes_parameters(changes: Changes) -> Row:
         changes.floor,
         changes.access_floor,
         micros_or_none(changes.authenticated_at),
-        None if changes.amr is None else json_text(changes.amr),
+        None if changes.amr is None else json_text(list(changes.amr)),
         changes.scope,
-        None if changes.claims is None else json_text(changes.claims),
+        None if changes.claims is None else json_text(dict(changes.claims)),
         changes.binding,
     )
 

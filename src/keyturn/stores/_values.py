@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -36,14 +36,14 @@ def refuse_unstorable(session: Session) -> None:
         session.realm, session.subject, session.client_id, session.scope or "", session.user_agent,
         session.ip, session.device_name, *session.amr,
     )  # fmt: skip
-    json_text(session.claims)
+    json_text(dict(session.claims))
 
 
 def refuse_unstorable_changes(changes: Changes) -> None:
     """Refuse a step-up's changes for the same reasons as `refuse_unstorable` does a session."""
     _refuse_broken(changes.scope or "", *(changes.amr or ()))
     if changes.claims is not None:
-        json_text(changes.claims)
+        json_text(dict(changes.claims))
 
 
 def _refuse_broken(*texts: str) -> None:
@@ -51,15 +51,14 @@ def _refuse_broken(*texts: str) -> None:
         raise ValueError("a text with a lone surrogate cannot be stored")
 
 
-def json_text(value: Mapping[str, Any] | Iterable[str]) -> str:
-    """Give the JSON text of claims (a mapping) or of methods (names), in ASCII: any code point survives as an escape.
+def json_text(value: dict[str, Any] | list[str]) -> str:
+    """Give the JSON text of claims or of methods' names, in ASCII: any code point survives as an escape.
 
     Raises:
         ValueError: NaN and the infinities are no JSON.
         TypeError: something in it is unknown to JSON.
     """
-    plain = dict(value) if isinstance(value, Mapping) else list(value)
-    return json.dumps(plain, allow_nan=False, separators=(",", ":"))
+    return json.dumps(value, allow_nan=False, separators=(",", ":"))
 
 
 def claims_of(text: str) -> Mapping[str, Any]:

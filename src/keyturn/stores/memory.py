@@ -217,4 +217,4 @@ def _own(session: Session) -> Session:
     """Give a session whose claims nobody else can reach into: neither who stored it nor who read it before."""
     if not session.claims:
         return session
-    return replace(session, claims=claims_of(json_text(session.claims)))
+    return replace(session, claims=claims_of(json_text(dict(session.claims))))
