@@ -17,8 +17,7 @@ from typing import Final, Self, TypeVar
 from .._colour import Colour
 from ..errors import ConfigurationError, StoreError
 from ..session import EndReason, Session, is_live, session_id_bytes, session_id_text
-from . import Purged, Revocation, Revocations, Turn
-from . import _sqlite_statements as statements
+from . import Purged, Revocation, Revocations, Turn, _sqlite_statements as statements
 from ._sqlite_life import WriterOnDemand
 from ._sqlite_rows import Row, micros, session_of, session_row, time_of
 from ._sqlite_schema import Synchronous, open_database
