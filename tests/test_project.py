@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import find_program
 from tests.promises import KNOWN_ID, as_markdown
 
 ROOT = Path(__file__).parent.parent
@@ -164,3 +165,15 @@ def test_a_mistyped_id_is_not_known(mistyped: str) -> None:
 
 def test_the_table_of_promises_is_readable() -> None:
     assert as_markdown({"M01": ["tests/test_a.py::test_b"]}).splitlines()[2] == "| M01 | `tests/test_a.py::test_b` |"
+
+
+def test_a_missing_program_is_a_skip_that_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CI", raising=False)
+    with pytest.raises(pytest.skip.Exception, match=r"apt-get install no-such-program, or KEYTURN_SETUP=1 make setup"):
+        find_program("no-such-program")
+
+
+def test_in_ci_a_missing_program_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CI", "true")
+    with pytest.raises(pytest.fail.Exception, match="needs no-such-program"):
+        find_program("no-such-program")
