@@ -25,13 +25,14 @@ test-lowest:  ## the tests with the lowest versions that pyproject.toml allows
 	@scripts/setup test-lowest
 	.venv-lowest/bin/python -m pytest $(ARGS)
 
+# (import-linter's cache remembers of a file that it found no module which came later.)
 lint:  ## style, types (two checkers) and layers
 	@scripts/setup test
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/pyright
-	$(BIN)/lint-imports
+	$(BIN)/lint-imports --no-cache
 
 format:  ## let ruff put the code in order
 	@scripts/setup test
