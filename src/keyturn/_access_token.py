@@ -7,6 +7,7 @@ or a place to fetch one from (RFC 8725 sections 3.1 and 3.10).
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -20,7 +21,7 @@ from ._json_values import MAX_DEPTH, distinct, frozen, plain
 from ._jws import base64url, canonical, header_segment
 from .errors import KeyturnError, TokenExpiredError, TokenInvalidError
 from .keys import Key
-from .session import MAX_GENERATION, session_id_bytes
+from .session import MAX_GENERATION
 from .tokens import RESERVED_CLAIMS, Claims
 
 #: Cut before any decoding; no front end lets a longer header field through either.
@@ -33,6 +34,8 @@ _NOT_JSON: Final = (
     "The application's claims must be JSON: texts, finite numbers, true, false, null, "
     f"lists and mappings of these, at most {MAX_DEPTH} deep."
 )
+#: 16 bytes in base64url (`session.session_id_bytes`, without the bytes): the last character holds two bits.
+_is_session_id: Final = re.compile(r"[A-Za-z0-9_-]{21}[AQgw]").fullmatch
 _NO_EXTRA: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
@@ -93,7 +96,7 @@ def issue(claims: Claims, key: Key, *, limit: int = MAX_TOKEN) -> str:
     Raises:
         KeyturnError: ``claim_reserved``, ``claim_not_json`` or ``token_too_large``: the application's claims are wrong.
     """
-    head = header_segment(key.header_algorithms[0], key.id).encode("ascii")
+    head = header_segment(key.header_algorithms[0], key.id)
     signed = head + b"." + base64url(_payload(claims))
     token = signed + b"." + base64url(key.sign(signed))
     if len(token) > limit:
@@ -104,7 +107,7 @@ def issue(claims: Claims, key: Key, *, limit: int = MAX_TOKEN) -> str:
     return token.decode("ascii")
 
 
-def read(token: str, keys: Mapping[str, Key], expected: Expected, now: datetime) -> Claims:
+def read(token: str, keys: Mapping[bytes, Key], expected: Expected, now: datetime) -> Claims:
     """Verify an access token up to its times; binding and floors are for the caller to check.
 
     Args:
@@ -132,7 +135,7 @@ def read(token: str, keys: Mapping[str, Key], expected: Expected, now: datetime)
         token_id=body.jti,
         issued_at=issued_at,
         expires_at=expires_at,
-        scope=frozenset(filter(None, body.scope.split(" "))),
+        scope=frozenset(body.scope.split()),
         authenticated_at=_moment(body.auth_time),
         amr=body.amr,
         binding=binding,
@@ -140,15 +143,15 @@ def read(token: str, keys: Mapping[str, Key], expected: Expected, now: datetime)
     )
 
 
-def _genuine(token: str, keys: Mapping[str, Key], now: datetime) -> bytes:
+def _genuine(token: str, keys: Mapping[bytes, Key], now: datetime) -> bytes:
     """Give the payload of a token that one of the keys signed."""
     # 1. Length, before any work that grows with it.
     if len(token) > MAX_TOKEN or not token.isascii():
         raise _invalid("length or alphabet")
     # 2. Three segments, canonical base64url: one spelling for each token (RFC 7515 section 2).
-    signed, _, last = token.rpartition(".")
-    first, _, middle = signed.partition(".")
-    payload, signature = canonical(middle.encode("ascii")), canonical(last.encode("ascii"))
+    signed, _, last = token.encode("ascii").rpartition(b".")
+    first, _, middle = signed.partition(b".")
+    payload, signature = canonical(middle), canonical(last)
     if payload is None or signature is None:
         raise _invalid("segments")
     # 3. A header that we issue, octet for octet, so its segment is canonical too.
@@ -156,7 +159,7 @@ def _genuine(token: str, keys: Mapping[str, Key], now: datetime) -> bytes:
     if key is None or (key.verifies_until is not None and now >= key.verifies_until):
         raise _invalid("header")
     # 4. The signature. Nothing of the token was looked into so far.
-    if not key.verify(signed.encode("ascii"), signature):
+    if not key.verify(signed, signature):
         raise _invalid("signature")
     return payload
 
@@ -210,7 +213,7 @@ def _complete(body: _Body) -> bytes | None:
     # 8. Required claims (RFC 9068 section 2.2), and ours.
     if not (body.sub and body.client_id and body.jti):
         raise _invalid("an empty claim")
-    if not 0 <= body.gen <= MAX_GENERATION or session_id_bytes(body.sid) is None:
+    if not 0 <= body.gen <= MAX_GENERATION or not _is_session_id(body.sid):
         raise _invalid("session")
     if isinstance(body.bnd, msgspec.UnsetType):
         return None

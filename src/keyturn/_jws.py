@@ -14,6 +14,8 @@ from .keys import Key
 _TO_STANDARD: Final = bytes.maketrans(b"-_+/=", b"+/\0\0\0")
 _TO_URL: Final = bytes.maketrans(b"+/", b"-_")
 _PADDING: Final = (b"", b"===", b"==", b"=")
+#: The last characters that leave no bit over, by the length of the text modulo 4; one over is no length of a text.
+_LAST: Final = (None, frozenset(), frozenset(b"AQgw"), frozenset(b"AEIMQUYcgkosw048"))
 
 #: What one of our headers looks like, whichever key it names. Only `looks_issued` asks.
 _HEADER: Final = re.compile(rb'\{"alg":"(?:ES256|Ed25519|EdDSA|RS256)","kid":"[A-Za-z0-9_-]{43}","typ":"at\+jwt"\}')
@@ -21,16 +23,16 @@ _HEADER: Final = re.compile(rb'\{"alg":"(?:ES256|Ed25519|EdDSA|RS256)","kid":"[A
 _HEADER_SEGMENT: Final = 128
 
 
-def header_segments(keys: Iterable[Key]) -> dict[str, Key]:
+def header_segments(keys: Iterable[Key]) -> dict[bytes, Key]:
     """Give the first segments of all tokens that these keys issue, each with its key."""
     return {header_segment(algorithm, key.id): key for key in keys for algorithm in key.header_algorithms}
 
 
 @lru_cache(maxsize=64)  # a pure function of public words, asked for at every signature
-def header_segment(algorithm: str, key_id: str) -> str:
+def header_segment(algorithm: str, key_id: str) -> bytes:
     """Give the first segment of a token: the one spelling that we issue and accept (RFC 9068 section 2.1)."""
     header = f'{{"alg":"{algorithm}","kid":"{key_id}","typ":"at+jwt"}}'
-    return base64url(header.encode("ascii")).decode("ascii")
+    return base64url(header.encode("ascii"))
 
 
 def looks_issued(token: str) -> bool:
@@ -49,10 +51,12 @@ def base64url(raw: bytes) -> bytes:
 
 
 def canonical(segment: bytes) -> bytes | None:
-    """Decode base64url; None for anything that encoding the result again would not give."""
-    standard = segment.translate(_TO_STANDARD) + _PADDING[len(segment) % 4]
+    """Decode base64url; None for anything that encoding the result again would not give (RFC 4648 section 3.5)."""
+    over = len(segment) % 4
+    last = _LAST[over]
+    if last is not None and segment[-1] not in last:
+        return None
     try:
-        raw = a2b_base64(standard)
+        return a2b_base64(segment.translate(_TO_STANDARD) + _PADDING[over], strict_mode=True)
     except ValueError:
         return None
-    return raw if b2a_base64(raw, newline=False) == standard else None

@@ -215,7 +215,7 @@ def _end(key: Key, keys: tuple[Key, ...]) -> datetime | None:
 
 def ring_faults(keys: Iterable[Key], spent: Iterable[SpentId] = ()) -> tuple[str, ...]:
     """Say everything that is wrong with keys that should form a ring, a sentence each."""
-    keys = tuple(keys)
+    keys, spent = tuple(keys), tuple(spent)
     ids = [key.id for key in keys] + [each.id for each in spent]
     found = [f"Key id {each} is there twice." for each in sorted({each for each in ids if ids.count(each) > 1})]
     secrets = [key.secret for key in keys if isinstance(key.material, RefreshSecret)]
@@ -223,6 +223,7 @@ def ring_faults(keys: Iterable[Key], spent: Iterable[SpentId] = ()) -> tuple[str
         found.append("Two refresh keys have the same secret.")
     for key in keys:
         found += (f"Key {key.id}: {fault}." for fault in key_faults(key))
+    found += (f"Removed key {each.id}: {fault}." for each in spent for fault in _spent_faults(each))
     return tuple(found)
 
 
@@ -242,9 +243,15 @@ def key_faults(key: Key) -> tuple[str, ...]:
 def _refresh_faults(key: Key) -> tuple[str, ...]:
     if not isinstance(key.material, RefreshSecret) or key.algorithm != key.material.algorithm:
         return ("it is meant for refresh tokens, but does not hold a secret for them",)
-    if key.id not in _REFRESH_ID_TEXTS:
-        return ("its id is not the decimal text of one byte",)
-    return key.material.faults()
+    return _id_faults(key.id) or key.material.faults()
+
+
+def _spent_faults(spent: SpentId) -> tuple[str, ...]:
+    return _id_faults(spent.id) if spent.until.tzinfo else ("its time has no time zone",)
+
+
+def _id_faults(text: str) -> tuple[str, ...]:
+    return () if text in _REFRESH_ID_TEXTS else ("its id is not the decimal text of one byte",)
 
 
 _REFRESH_ID_TEXTS = frozenset(str(number) for number in range(REFRESH_IDS))

@@ -1,0 +1,177 @@
+"""ASGI to our two values and back: the outermost layer of an application, pure and without a base class.
+
+It hides our cookies from the application and its logs, answers our routes, keeps an eye on guarded WebSockets, and
+reads the log of ended sessions ahead of time while the application lives.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, Final, Protocol, TypeAlias, TypeVar
+
+import anyio
+import anyio.from_thread
+import anyio.to_thread
+
+from ._sockets import Watched
+from .errors import KeyturnError, RequestError
+from .messages import NO_COOKIES, Cookies, Reply, Request, take_cookies
+from .service import Service
+
+T = TypeVar("T")
+
+Scope: TypeAlias = MutableMapping[str, Any]
+Message: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[Message]]
+Send: TypeAlias = Callable[[Message], Awaitable[None]]
+App: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+_log = logging.getLogger("keyturn")
+#: Where the cookies that were taken out of a request wait for the guard.
+_COOKIES: Final = "keyturn.cookies"
+
+
+class Native(Protocol):
+    """Builds the framework's own request."""
+
+    def __call__(self, scope: Scope, receive: Receive, /) -> Any:
+        """Give the request that the application's hooks shall see."""
+        ...
+
+
+class LoopBridge:
+    """The way between an anyio event loop and its worker threads."""
+
+    async def run_blocking(self, function: Callable[[], T], /) -> T:
+        """Run a function that blocks in a worker thread."""
+        return await anyio.to_thread.run_sync(function)
+
+    def run_in_loop(self, function: Callable[..., Awaitable[T]], /, *args: Any) -> T:
+        """Run an async function in the loop that this worker thread came from."""
+        return anyio.from_thread.run(function, *args)
+
+
+async def _no_body(_limit: int) -> bytes:
+    return b""
+
+
+def _route_path(scope: Scope) -> str:
+    path: str = scope["path"]
+    root: str = scope.get("root_path", "").rstrip("/")
+    return path[len(root) :] if root and path.startswith(root + "/") else path
+
+
+def request_of(
+    service: Service, scope: Scope, native: Any, read: Callable[[int], Awaitable[bytes]] = _no_body
+) -> Request:
+    """Give an ASGI scope as a request."""
+    cookies: Cookies | None = scope.get(_COOKIES, {}).get(service)
+    headers = scope["headers"]
+    if cookies is None:  # the layer of `wrap` is not around this application
+        headers, cookies = take_cookies(headers, service.settings.cookie_names)
+    websocket = scope["type"] == "websocket"
+    peer = scope.get("client")
+    return Request(
+        method="GET" if websocket else scope["method"],
+        path=_route_path(scope),
+        query="",
+        headers=headers,
+        cookies=cookies,
+        scheme=scope.get("scheme", "http"),
+        peer=peer[0] if peer else "",
+        read=read,
+        native=native,
+        websocket=websocket,
+    )
+
+
+def _reader(receive: Receive) -> Callable[[int], Awaitable[bytes]]:
+    async def read(limit: int) -> bytes:
+        body = b""
+        more = True
+        while more and len(body) < limit:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise RequestError("The body broke off.")
+            body += message.get("body", b"")
+            more = message.get("more_body", False)
+        return body[:limit]
+
+    return read
+
+
+async def send_reply(reply: Reply, send: Send) -> None:
+    """Send an answer of ours."""
+    await send({"type": "http.response.start", "status": reply.status, "headers": reply.raw_headers()})
+    await send({"type": "http.response.body", "body": reply.body})
+
+
+async def refuse_socket(reply: Reply, scope: Scope, send: Send) -> None:
+    """Refuse a WebSocket handshake: with the whole answer where the server can, else by closing it."""
+    if "websocket.http.response" in scope.get("extensions", {}):
+        await send({"type": "websocket.http.response.start", "status": reply.status, "headers": reply.raw_headers()})
+        await send({"type": "websocket.http.response.body", "body": reply.body})
+    else:
+        await send({"type": "websocket.close", "code": 4401 if reply.status == 401 else 4403, "reason": ""})
+
+
+def wrap(service: Service, app: App, native: Native) -> App:
+    """Put our layer around an application."""
+
+    async def layer(scope: Scope, receive: Receive, send: Send) -> None:
+        kind = scope["type"]
+        if kind == "lifespan":
+            await _live(service, app, scope, receive, send)
+            return
+        scope = _without_cookies(service, scope)
+        if kind == "websocket":
+            await Watched(service, scope, receive, send).run(app)
+        elif service.answers(_route_path(scope)):
+            request = request_of(service, scope, native(scope, receive), _reader(receive))
+            await send_reply(await service.handle(request), send)
+        else:
+            await app(scope, receive, send)
+
+    return layer
+
+
+def _without_cookies(service: Service, scope: Scope) -> Scope:
+    headers, cookies = take_cookies(scope["headers"], service.settings.cookie_names)
+    taken = {**scope.get(_COOKIES, {}), service: cookies}
+    return {**scope, "headers": headers, _COOKIES: taken} if cookies is not NO_COOKIES else {**scope, _COOKIES: taken}
+
+
+async def _live(service: Service, app: App, scope: Scope, receive: Receive, send: Send) -> None:
+    """Pass the lifespan on; between start and stop, read the log of ended sessions ahead of time."""
+    failure: BaseException | None = None
+    async with anyio.create_task_group() as group:
+
+        async def watched_send(message: Message) -> None:
+            if message["type"] == "lifespan.startup.complete":
+                group.start_soon(_read_ahead, service)
+            elif message["type"].startswith("lifespan.shutdown"):
+                group.cancel_scope.shield = False
+                await _flush(service)
+            await send(message)
+
+        try:
+            await app(scope, receive, watched_send)
+        except Exception as error:  # raised below, outside the group, which would wrap it
+            failure = error
+        group.cancel_scope.cancel()
+    if failure is not None:
+        raise failure
+
+
+async def _read_ahead(service: Service) -> None:
+    while True:
+        await _flush(service)
+        await anyio.sleep(service.settings.staleness_bound.total_seconds() / 3)
+
+
+async def _flush(service: Service) -> None:
+    try:
+        await service.keep_up()
+    except KeyturnError as error:
+        _log.warning("the log of ended sessions cannot be read: %s", error.cause)

@@ -1,0 +1,150 @@
+"""The coroutines that end sessions, make tokens stale, look up and clear away; and the one place that tells events."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final
+
+from . import _policy
+from ._colour import Caller
+from ._refresh_token import RefreshToken, seed_digest
+from .events import Event, Listener, RefreshRequired, SessionEnded
+from .revocation import FloorMap
+from .session import Client, EndReason, Session
+from .settings import Settings
+from .stores import ENDED, Revocation, SessionStore
+
+_log = logging.getLogger("keyturn")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Origin:
+    """Where a call comes from.
+
+    Args:
+        client: as it will be shown in lists and events.
+        request: the framework's own request, for listeners; None outside HTTP.
+    """
+
+    client: Client = Client()  # noqa: RUF009 - a frozen value
+    request: Any = field(default=None, repr=False)
+
+
+NOWHERE: Final = Origin()
+
+
+def event(kind: type[Event], session: Session, origin: Origin, at: datetime, **more: Any) -> Event:
+    """Build an event about a session."""
+    return kind(at=at, session=session, client=origin.client, request=origin.request, **more)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Teller:
+    """Tells listeners what happened; one that fails is logged and changes nothing: the write is done."""
+
+    call: Caller
+    listeners: tuple[Listener, ...] = ()
+
+    async def tell(self, fact: Event) -> None:
+        """Give an event to every listener, in their order."""
+        for listener in self.listeners:
+            try:
+                await self.call(listener, fact)
+            except Exception:  # whatever it was, it is the listener's
+                _log.exception("a listener failed on %s", type(fact).__name__)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ends:
+    """What can be done with sessions without their tokens."""
+
+    settings: Settings
+    store: SessionStore
+    clock: Callable[[], datetime]
+    floors: FloorMap
+    teller: Teller
+
+    async def require(self, sessions: Sequence[Session], origin: Origin = NOWHERE) -> int:
+        """Make the access tokens of these sessions stale: their clients refresh silently and see what changed."""
+        floors = {session.id: session.generation + 1 for session in sessions}
+        if floors:
+            now = self.clock()
+            until = _policy.announce_until(now, self.settings)
+            await self.store.require(floors, until=until)
+            self.floors.add([Revocation(session_id=id_, floor=floor, until=until) for id_, floor in floors.items()])
+            await self.teller.tell(
+                RefreshRequired(at=now, client=origin.client, request=origin.request, session_ids=tuple(floors))
+            )
+        return len(floors)
+
+    async def end(self, ids: Iterable[str], reason: EndReason, origin: Origin = NOWHERE) -> Sequence[Session]:
+        """End sessions, announce it and tell; give those that this call ended."""
+        wanted = list(ids)
+        if not wanted:
+            return []
+        now = self.clock()
+        until = _policy.announce_until(now, self.settings)
+        ended = await self.store.end(wanted, at=now, reason=reason, until=until)
+        await self._told_ended(ended, now, until, reason, origin)
+        return ended
+
+    async def end_all(
+        self, subject: str | None, reason: EndReason, origin: Origin = NOWHERE, *, keep: str | None = None
+    ) -> Sequence[Session]:
+        """End all sessions of a user, or of the whole realm where `subject` is None."""
+        now = self.clock()
+        until = _policy.announce_until(now, self.settings)
+        ended = await self.store.end_all(
+            self.settings.realm, subject, keep=keep, at=now, reason=reason, until=until
+        )
+        await self._told_ended(ended, now, until, reason, origin)
+        return ended
+
+    async def end_by_token(self, token: RefreshToken, origin: Origin = NOWHERE) -> Session | None:
+        """End the session of a genuine refresh token of any generation; give it if this call ended it."""
+        session = await self.session_of(token)
+        ended = await self.end([session.id], EndReason.LOGOUT, origin) if session is not None else []
+        return ended[0] if ended else None
+
+    async def _told_ended(
+        self, ended: Sequence[Session], now: datetime, until: datetime, reason: EndReason, origin: Origin
+    ) -> None:
+        self.announce([session.id for session in ended], ENDED, until)
+        for session in ended:
+            await self.teller.tell(event(SessionEnded, session, origin, now, reason=reason))
+
+    def announce(self, ids: Sequence[str], floor: int, until: datetime) -> None:
+        """Let this process feel at once what the log tells the others."""
+        self.floors.add([Revocation(session_id=id_, floor=floor, until=until) for id_ in ids])
+
+    async def get(self, session_id: str) -> Session | None:
+        """Give a session of this realm, None where there is none."""
+        session = await self.store.get(session_id)
+        return session if session is not None and session.realm == self.settings.realm else None
+
+    async def find(self, subject: str) -> Sequence[Session]:
+        """Give a user's live sessions, oldest first."""
+        return await self.store.find(self.settings.realm, subject, now=self.clock())
+
+    async def purge(
+        self, before: datetime | None, limit: int, progress: Callable[[int], None] | None = None
+    ) -> int:
+        """Delete what was over before `before` (now where left out), step by step; give how many rows went."""
+        when = before or self.clock()
+        step = await self.store.purge(when, limit=limit)
+        count = step.count
+        while step.cursor is not None:
+            if progress is not None:
+                progress(count)
+            step = await self.store.purge(when, limit=limit, after=step.cursor)
+            count += step.count
+        return count
+
+    async def session_of(self, token: RefreshToken) -> Session | None:
+        """Give the session of a genuine refresh token of any generation, None where there is none."""
+        session = await self.get(token.session_id)
+        known = session is not None and session.seed_digest == seed_digest(token.seed)
+        return session if known else None

@@ -1,0 +1,287 @@
+"""The coroutines that start sessions and turn their keys. Written once; doors await them or drive them.
+
+The order is the same everywhere: the store's step, then the user, then the tokens, then the event.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, Final
+
+from . import _policy
+from ._binding import BINDING_BYTES, binding_digest, new_binding
+from ._colour import Caller, is_async
+from ._ends import NOWHERE, Ends, Origin, event
+from ._issuing import Issuer
+from ._policy import CatchUp, Presented, Recover, Refuse, Reissue, Reuse, Start
+from ._refresh_token import SEED_BYTES, RefreshToken
+from .errors import (
+    BindingMismatchError,
+    ConfigurationError,
+    KeyturnError,
+    SessionEndedError,
+    SessionLimitError,
+    StoreError,
+    TokenError,
+    TokenStaleError,
+)
+from .events import (
+    Event,
+    RefreshRecovered,
+    RefreshRefused,
+    RefreshReissued,
+    ReuseDetected,
+    SessionRefreshed,
+    SessionStarted,
+    SessionSteppedUp,
+    StoreWentBack,
+)
+from .session import MAX_GENERATION, Client, EndReason, Session
+from .settings import Settings
+from .stores import SessionStore, Turn
+from .tokens import TokenPair
+from .users import Principal, Users
+
+#: Row 8 of the table: the row moves under us only as often as others turn it.
+_ATTEMPTS: Final = 3
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outcome:
+    """What a sign-in, a refresh or a step-up gave.
+
+    Args:
+        turned: False where the same successor was given again.
+    """
+
+    pair: TokenPair
+    session: Session
+    principal: Principal
+    turned: bool = True
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Flows:
+    """Sign-in, refresh and step-up, over one store, one key ring and one set of settings."""
+
+    settings: Settings
+    store: SessionStore
+    users: Users | None
+    clock: Callable[[], datetime]
+    entropy: Callable[[int], bytes]
+    call: Caller
+    issuer: Issuer
+    ends: Ends
+    sightings: Callable[[], Mapping[str, int]] = dict
+    client_ids: frozenset[str] = frozenset()
+
+    # --- sign-in ---------------------------------------------------------------------------------------------------
+
+    async def start(self, principal: Principal, how: Start, origin: Origin = NOWHERE) -> Outcome:
+        """Start a session for a user who has just proved who they are."""
+        if fault := _policy.subject_fault(principal, self.client_ids):
+            raise ConfigurationError([fault])
+        if principal.disabled:
+            raise SessionEndedError(EndReason.USER_DISABLED.value)
+        how = replace(how, scope=_policy.checked_scope(how.scope, principal.scopes), client=_bounded(how.client))
+        now, seed = self.clock(), self.entropy(SEED_BYTES)
+        binding = new_binding(self.entropy(BINDING_BYTES)) if self._binds(how) else None
+        digest = None if binding is None else binding_digest(binding)
+        session = _policy.start(
+            principal, how, now=now, settings=self.settings, random=self.entropy(14), seed=seed, binding=digest
+        )
+        # Made before the row is kept: claims that cannot be signed leave no session behind.
+        pair = self.issuer.pair(session, seed, principal, now=now, binding=binding)
+        await self.store.add(session)
+        await self._keep_limit(session, origin)
+        await self.ends.teller.tell(event(SessionStarted, session, origin, now, principal=principal))
+        return Outcome(pair=pair, session=session, principal=principal)
+
+    def _binds(self, how: Start) -> bool:
+        return how.transport == "cookie" and self.settings.binding == "cookie"
+
+    async def _keep_limit(self, session: Session, origin: Origin) -> None:
+        live = await self.store.find(session.realm, session.subject, now=session.created_at)
+        surplus, refused = _policy.over_limit(live, session, self.settings)
+        await self.ends.end(surplus, EndReason.LIMIT, origin)
+        if refused:
+            raise SessionLimitError
+
+    async def supersede(self, token: RefreshToken, subject: str, origin: Origin = NOWHERE) -> None:
+        """End the session that a login request still carried a token of, if it is the same user's (SE-01)."""
+        session = await self.ends.session_of(token)
+        if session is not None and session.subject == subject:
+            await self.ends.end([session.id], EndReason.ENDED, origin)
+
+    # --- refresh ---------------------------------------------------------------------------------------------------
+
+    async def refresh(self, presented: Presented, origin: Origin = NOWHERE, *, scope: str | None = None) -> Outcome:
+        """Turn the key of the session that a genuine refresh token belongs to (protocol section 4)."""
+        if scope:
+            await self._check_scope(presented, scope)
+        now = self.clock()
+        session, fact = await self._step(presented, origin, now)
+        principal = await self._user_of(session, origin)
+        pair = self.issuer.pair(session, presented.token.seed, principal, now=now, scope=scope)
+        await self.ends.teller.tell(fact)
+        turned = isinstance(fact, SessionRefreshed | StoreWentBack)
+        return Outcome(pair=pair, session=session, principal=principal, turned=turned)
+
+    async def _step(self, presented: Presented, origin: Origin, now: datetime) -> tuple[Session, Event]:
+        turn = _policy.plan_turn(presented, now=now, settings=self.settings)
+        for _ in range(_ATTEMPTS):
+            if session := await self._advance(turn):
+                return session, event(SessionRefreshed, session, origin, now)
+            await self.acknowledge()
+            row = await self.store.get(turn.id)
+            decision = _policy.decide_refresh(row, presented, now=now, settings=self.settings)
+            turn = _policy.plan_again(turn, row)
+            if done := await self._carry_out(decision, row, turn, origin):
+                return done
+        raise StoreError(cause="the row moved under every attempt to turn it")
+
+    async def _advance(self, turn: Turn) -> Session | None:
+        return await self.store.advance(turn) if turn.to <= MAX_GENERATION else None
+
+    async def acknowledge(self) -> None:
+        """Tell the store which generations were seen in use, so that a predecessor is judged by what is known here."""
+        if seen := self.sightings():
+            await self.store.acknowledge(seen)
+
+    async def _carry_out(
+        self, decision: _policy.Decision, row: Session | None, turn: Turn, origin: Origin
+    ) -> tuple[Session, Event] | None:
+        """Act on a decision; None means: take the step again."""
+        match decision:
+            case Refuse():
+                await self._refuse(decision, row, turn.now, origin)
+            case Reuse() if row is not None:
+                await self._alarm(decision, row, turn.now, origin)
+            case Reissue() if row is not None:
+                return row, event(RefreshReissued, row, origin, turn.now)
+            case Recover(generation):
+                if session := await self.store.recover(turn.id, generation=generation, now=turn.now):
+                    return session, event(RefreshRecovered, session, origin, turn.now)
+            case CatchUp(generation):
+                if session := await self.store.advance(_policy.plan_catch_up(turn, decision)):
+                    fact = event(
+                        StoreWentBack, session, origin, turn.now,
+                        row_generation=generation, token_generation=turn.generation,
+                    )  # fmt: skip
+                    return session, fact
+            case _:
+                pass
+        return None
+
+    async def _refuse(self, refusal: Refuse, row: Session | None, now: datetime, origin: Origin) -> None:
+        fact = RefreshRefused(
+            at=now, session=row, client=origin.client, request=origin.request,
+            code=refusal.code, reason=refusal.reason, high=refusal.high,
+        )  # fmt: skip
+        await self.ends.teller.tell(fact)
+        raise _error_of(refusal)
+
+    async def _alarm(self, reuse: Reuse, row: Session, now: datetime, origin: Origin) -> None:
+        ended = await self.ends.end([row.id], EndReason.REUSE, origin)
+        if ended:  # told once, however many copies arrive together
+            fact = event(
+                ReuseDetected, ended[0], origin, now,
+                behind=reuse.behind, since_rotation=reuse.since_rotation, sign_in_client=row.client,
+            )  # fmt: skip
+            await self.ends.teller.tell(fact)
+        raise SessionEndedError(EndReason.REUSE.value)
+
+    async def _check_scope(self, presented: Presented, scope: str) -> None:
+        """Refuse a scope that is not granted before anything turns, so that a wrong request loses nothing."""
+        row = await self.store.get(presented.token.session_id)
+        decision = _policy.decide_refresh(row, presented, now=self.clock(), settings=self.settings)
+        if row is None or isinstance(decision, Refuse | Reuse):
+            return  # the step says so, and raises the alarm that is due
+        principal = await self._load(row.subject)
+        if principal is not None and not principal.disabled:
+            _policy.checked_scope(scope, _policy.granted_scope(row.scope, principal))
+
+    async def _user_of(self, session: Session, origin: Origin) -> Principal:
+        principal = await self._load(session.subject)
+        if principal is None or principal.disabled or principal.subject != session.subject:
+            await self.ends.end([session.id], EndReason.USER_DISABLED, origin)
+            raise SessionEndedError(EndReason.USER_DISABLED.value)
+        return principal
+
+    async def _load(self, subject: str) -> Principal | None:
+        if self.users is None:
+            raise ConfigurationError(["users is missing: a refresh asks it whether the user may still be signed in"])
+        try:
+            principal: Principal | None = await self.call(self.users.load, subject)
+        except KeyturnError:
+            raise
+        except Exception as error:
+            # Not answered with "no such user": that would sign everybody out while the user database is away.
+            raise StoreError(cause=f"users.load raised {type(error).__name__}") from error
+        return principal
+
+    # --- step-up ---------------------------------------------------------------------------------------------------
+
+    async def step_up(
+        self,
+        presented: Presented,
+        origin: Origin = NOWHERE,
+        *,
+        amr: tuple[str, ...] | None = None,
+        claims: Mapping[str, Any] | None = None,
+        rebind: bool = False,
+    ) -> Outcome:
+        """Turn the key because the user proved again who they are: older tokens are dead at once, silently."""
+        now = self.clock()
+        binding = new_binding(self.entropy(BINDING_BYTES)) if rebind and presented.binding is not None else None
+        turn = _policy.plan_step_up(
+            presented, now=now, settings=self.settings, amr=amr, claims=claims,
+            new_binding=None if binding is None else binding_digest(binding),
+        )  # fmt: skip
+        session = await self._advance(turn) or await self._step_up_again(turn, presented)
+        self.ends.announce([session.id], turn.to, _policy.announce_until(now, self.settings))
+        principal = await self._user_of(session, origin)
+        pair = self.issuer.pair(session, presented.token.seed, principal, now=now, binding=binding)
+        await self.ends.teller.tell(event(SessionSteppedUp, session, origin, now))
+        return Outcome(pair=pair, session=session, principal=principal)
+
+    async def _step_up_again(self, turn: Turn, presented: Presented) -> Session:
+        row = await self.store.get(turn.id)
+        decision = _policy.decide_refresh(row, presented, now=turn.now, settings=self.settings)
+        if isinstance(decision, Refuse):
+            raise _error_of(decision)
+        again = _policy.plan_again(turn, row)
+        if again != turn and (session := await self._advance(again)):
+            return session
+        raise TokenStaleError(cause="not_current")
+
+
+def _error_of(refusal: Refuse) -> TokenError:
+    match refusal.code:
+        case "binding_mismatch":
+            return BindingMismatchError(cause=refusal.reason)
+        case "token_stale":
+            return TokenStaleError(cause=refusal.reason)
+        case _:
+            return SessionEndedError(refusal.reason)
+
+
+def _bounded(client: Client) -> Client:
+    return Client(
+        user_agent=_policy.printable(client.user_agent, 255),
+        ip=_policy.printable(client.ip, 45),
+        device_name=_policy.printable(client.device_name, 100),
+    )
+
+
+def async_faults(users: Users | None, listeners: Iterable[Callable[..., Any]]) -> list[str]:
+    """Say which of an application's functions a blocking door cannot call, a sentence each."""
+    methods = [getattr(users, name, None) for name in ("authenticate", "load")] if users is not None else []
+    return [
+        f"{getattr(function, '__qualname__', function)} is async, but this door blocks: make it a plain function, "
+        "or use an async door (AsyncSessions)"
+        for function in (*methods, *listeners)
+        if function is not None and is_async(function)
+    ]

@@ -1,0 +1,372 @@
+"""Every decision about sessions, pure: no clock, no store, no randomness.
+
+`decide_refresh` is the table of protocol section 4, row by row; the first that matches wins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from hmac import compare_digest
+from typing import Any, Final, TypeAlias
+
+from ._refresh_token import RefreshToken, seed_digest
+from .errors import RequestError
+from .session import MAX_GENERATION, MAX_SUBJECT, Client, Session, Transport, is_live, new_session_id
+from .settings import ACCESS_TOKEN_CEILING, UNREMEMBERED_IDLE, Settings
+from .stores import MAX_RECOVERIES, Changes, Turn
+from .users import Principal
+
+_ZERO: Final = timedelta(0)
+
+# --- values --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Presented:
+    """What a refresh request brought, checked to be genuine.
+
+    Args:
+        token: the refresh token's parts.
+        transport: how it came.
+        binding: the digest of the binding that came along, None where none did.
+        client_id: the client that the request names or proves, None where it names none.
+    """
+
+    token: RefreshToken
+    transport: Transport
+    binding: bytes | None = field(default=None, repr=False)
+    client_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """Answer `code`; nothing changes. `reason` is for the log, `high` for an alarm."""
+
+    code: str
+    reason: str
+    high: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CatchUp:
+    """The store lost writes: move the row from `generation` on to the token's successor."""
+
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reissue:
+    """Give the token of `generation` again, with a fresh access token; nothing changes."""
+
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class Recover:
+    """Give the successor, `generation`, that never reached its client; count it."""
+
+    generation: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reuse:
+    """Two parties hold copies: end the session and tell."""
+
+    behind: int
+    since_rotation: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class TryAgain:
+    """The row moved between the step and the look at it: take the step again."""
+
+
+Decision: TypeAlias = Refuse | CatchUp | Reissue | Recover | Reuse | TryAgain
+
+# --- refresh -------------------------------------------------------------------------------------------------------
+
+
+def plan_turn(presented: Presented, *, now: datetime, settings: Settings) -> Turn:
+    """Say what the store's atomic step shall do in the common case: turn the presented token's generation."""
+    token = presented.token
+    waits = presented.transport == "cookie" and settings.leeway > _ZERO
+    return Turn(
+        id=token.session_id,
+        realm=settings.realm,
+        transport=presented.transport,
+        client_id=presented.client_id,
+        generation=token.generation,
+        seed_digest=seed_digest(token.seed),
+        binding=presented.binding,
+        now=now,
+        to=token.generation + 1,
+        turned_before=now - settings.leeway if waits else None,
+        **_idle_ends(now, settings),
+    )
+
+
+def plan_again(turn: Turn, row: Session | None) -> Turn:
+    """Say how the step is taken again on a row that was looked at: a proof that nobody asked for is left out.
+
+    A browser may send the binding cookie of another sign-in along with the token of a session that has no binding.
+    """
+    return turn if row is None or row.binding is not None else replace(turn, binding=None)
+
+
+def plan_catch_up(turn: Turn, decision: CatchUp) -> Turn:
+    """Say how the row catches up with a token from its future: compare and set, and no wait."""
+    return replace(turn, generation=decision.generation, turned_before=None)
+
+
+def _idle_ends(now: datetime, settings: Settings) -> dict[str, datetime]:
+    if not settings.sliding:
+        return {}
+    return {
+        "idle_remember": now + settings.idle_lifetime,
+        "idle_session": now + min(settings.idle_lifetime, UNREMEMBERED_IDLE),
+    }
+
+
+def decide_refresh(session: Session | None, presented: Presented, *, now: datetime, settings: Settings) -> Decision:
+    """Say what becomes of a genuine refresh token that the store's step did not turn (protocol section 4)."""
+    token = presented.token
+    # rows 1 to 4: is there a session for it at all?
+    if session is None or (refusal := _no_session_for(session, presented, now, settings)):
+        return Refuse("session_ended", "unknown") if session is None else refusal
+    behind = session.generation - token.generation
+    anchor = max(session.rotated_at, session.recovered_at or session.rotated_at)
+    # a length of 0 switches a row off, also on a clock that went back
+    in_leeway = settings.leeway > _ZERO and now < anchor + settings.leeway
+    # 5. ahead: the store lost writes
+    if behind < 0 and token.generation < MAX_GENERATION:
+        return CatchUp(session.generation)
+    # 6. below the floor: an own change overtook it, and nobody is accused
+    if token.generation < session.floor:
+        return Refuse("token_stale", "below_floor")
+    # 7. and 8. equal: inside the leeway the cookie jar may still be settling
+    if behind == 0 and in_leeway and _may_wait(session):
+        return Reissue(token.generation)
+    if behind <= 0:
+        return TryAgain() if token.generation < MAX_GENERATION else Refuse("session_ended", "exhausted")
+    # 9. one behind, inside the leeway: a retry, or a second tab
+    if behind == 1 and in_leeway:
+        return Reissue(session.generation)
+    # 10. one behind, and nobody ever used the successor
+    if behind == 1 and _is_recoverable(session, now, settings):
+        return Recover(session.generation)
+    # 11. anything else behind
+    return Reuse(behind, now - session.rotated_at)
+
+
+def _no_session_for(session: Session, presented: Presented, now: datetime, settings: Settings) -> Refuse | None:
+    if session.realm != settings.realm or not compare_digest(seed_digest(presented.token.seed), session.seed_digest):
+        return Refuse("session_ended", "unknown")  # 1.
+    if presented.client_id is not None and presented.client_id != session.client_id:
+        return Refuse("session_ended", "other_client")  # 1.
+    if session.ended_at is not None:
+        return Refuse("session_ended", session.end_reason.value if session.end_reason else "ended")  # 2.
+    if not is_live(session, now):
+        return Refuse("session_ended", "expired")  # 3.
+    if presented.transport != session.transport or not _is_bound(session, presented):
+        return Refuse("binding_mismatch", "other_transport_or_binding", high=True)  # 4.
+    return None
+
+
+def _is_bound(session: Session, presented: Presented) -> bool:
+    if session.binding is None:
+        return True
+    return presented.binding is not None and compare_digest(session.binding, presented.binding)
+
+
+def _may_wait(session: Session) -> bool:
+    return session.transport == "cookie" and session.generation > 0 and session.access_floor <= session.generation
+
+
+def _is_recoverable(session: Session, now: datetime, settings: Settings) -> bool:
+    return (
+        settings.recovery_window > _ZERO
+        and session.delivered < session.generation
+        and now < session.rotated_at + settings.recovery_window
+        and session.recoveries < MAX_RECOVERIES
+    )
+
+
+# --- step-up, require, ends ----------------------------------------------------------------------------------------
+
+
+def plan_step_up(
+    presented: Presented,
+    *,
+    now: datetime,
+    settings: Settings,
+    amr: tuple[str, ...] | None,
+    claims: Mapping[str, Any] | None,
+    new_binding: bytes | None,
+) -> Turn:
+    """Say how a change that the user makes in the session turns the key: at once, and what is older dies silently."""
+    to = presented.token.generation + 1
+    changes = Changes(
+        floor=to,
+        access_floor=to,
+        until=announce_until(now, settings),
+        authenticated_at=now,
+        amr=amr,
+        claims=claims,
+        binding=new_binding,
+    )
+    return Turn(
+        id=presented.token.session_id,
+        realm=settings.realm,
+        transport=presented.transport,
+        client_id=presented.client_id,
+        generation=presented.token.generation,
+        seed_digest=seed_digest(presented.token.seed),
+        binding=presented.binding,
+        now=now,
+        to=to,
+        changes=changes,
+        **_idle_ends(now, settings),
+    )
+
+
+def announce_until(now: datetime, settings: Settings) -> datetime:
+    """Say how long the revocation log keeps an entry: until no access token it concerns can be unexpired.
+
+    The ceiling, not today's lifetime, and twice the skew: another issuer's clock may be ahead, and a verifier's behind.
+    """
+    return now + ACCESS_TOKEN_CEILING + 2 * max(settings.clock_skew, timedelta(seconds=30))
+
+
+# --- sign-in -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Start:
+    """What a new session shall be like, beside the user.
+
+    Args:
+        transport: how refresh tokens will travel.
+        remember: whether it outlives the browser; False also caps the idle lifetime at 24 h.
+        scope: what was asked for, space-separated; None for all that the user holds.
+        amr: how the user proved who they are (RFC 8176).
+        claims: what the session's access tokens shall say besides.
+        client: where the sign-in came from.
+    """
+
+    transport: Transport
+    remember: bool = True
+    client_id: str = "default"
+    scope: str | None = None
+    amr: tuple[str, ...] = ()
+    claims: Mapping[str, Any] = field(default_factory=dict)
+    client: Client = Client()  # noqa: RUF009 - a frozen value
+
+
+def start(
+    principal: Principal,
+    how: Start,
+    *,
+    now: datetime,
+    settings: Settings,
+    random: bytes,
+    seed: bytes,
+    binding: bytes | None,
+) -> Session:
+    """Give the row of a new session.
+
+    Args:
+        random: 14 random bytes for its id.
+        seed: 16 random bytes.
+        binding: the binding's digest, None for an unbound session.
+    """
+    expires_at = now + settings.session_lifetime
+    idle = settings.idle_lifetime if how.remember else min(settings.idle_lifetime, UNREMEMBERED_IDLE)
+    return Session(
+        id=new_session_id(expires_at, random),
+        realm=settings.realm,
+        subject=principal.subject,
+        client_id=how.client_id,
+        transport=how.transport,
+        remember=how.remember,
+        seed_digest=seed_digest(seed),
+        binding=binding,
+        rotated_at=now,
+        authenticated_at=now,
+        amr=how.amr,
+        created_at=now,
+        idle_expires_at=min(now + idle, expires_at),
+        expires_at=expires_at,
+        scope=how.scope,
+        claims=how.claims,
+        user_agent=how.client.user_agent,
+        ip=how.client.ip,
+        device_name=how.client.device_name,
+    )
+
+
+def over_limit(live: Sequence[Session], new: Session, settings: Settings) -> tuple[list[str], bool]:
+    """Say which of a user's live sessions must go, and whether the new one is refused.
+
+    It is judged after the new row was added, and the survivors are a function of the ordered rows alone: logins that
+    run side by side agree on them.
+
+    Args:
+        live: the user's live sessions, oldest first, the new one among them.
+    """
+    surplus = len(live) - settings.max_sessions
+    if surplus <= 0:
+        return [], False
+    if settings.on_limit == "end_oldest":
+        return [session.id for session in live[:surplus]], False
+    losers = [session.id for session in live[settings.max_sessions :]]
+    # Where the new one is no loser, a younger one was let in before it was kept: only its going keeps the limit.
+    return ([new.id], True) if new.id in losers else (losers, False)
+
+
+# --- scope, subject, text ------------------------------------------------------------------------------------------
+
+_SCOPE_TOKEN: Final = frozenset(map(chr, range(0x21, 0x7F))) - {'"', "\\"}
+
+
+def granted_scope(requested: str | None, principal: Principal) -> frozenset[str]:
+    """Say what a user is granted: what was asked for and is held; all that is held where nothing was asked."""
+    return principal.scopes if requested is None else principal.scopes & frozenset(requested.split())
+
+
+def checked_scope(requested: str | None, held: frozenset[str]) -> str | None:
+    """Give a requested scope in canonical form.
+
+    Args:
+        requested: space-separated scope tokens (RFC 6749 section 3.3); None or empty asks for all.
+        held: what may be asked for.
+
+    Raises:
+        RequestError: ``invalid_scope``: malformed, or not held.
+    """
+    if not requested:
+        return None
+    wanted = requested.split(" ")
+    if not all(word and _SCOPE_TOKEN.issuperset(word) for word in wanted) or not held.issuperset(wanted):
+        raise RequestError("The scope that was asked for is not held.", code="invalid_scope")
+    return " ".join(sorted(set(wanted)))
+
+
+def subject_fault(principal: Principal, client_ids: frozenset[str]) -> str | None:
+    """Say what is wrong with a principal's subject, None where nothing is (RFC 9700 section 4.15)."""
+    subject: object = principal.subject
+    if not isinstance(subject, str) or not subject or len(subject) > MAX_SUBJECT:
+        return f"a principal's subject must be a text of 1 to {MAX_SUBJECT} characters"
+    if not subject.isprintable():
+        return "a principal's subject must be printable"
+    if subject in client_ids:
+        return "a principal's subject equals a client_id: prefix one of them"
+    return None
+
+
+def printable(text: str | None, limit: int) -> str:
+    """Give a text from outside as it may be stored and logged: bounded, without control characters or surrogates."""
+    if not text:
+        return ""
+    return "".join(character for character in text[: 2 * limit] if character.isprintable())[:limit]

@@ -1,0 +1,109 @@
+"""What several endpoints need: who is at the other end, which token came, and the hooks on replies."""
+
+from __future__ import annotations
+
+import logging
+from ..._binding import presented_digest
+from ..._ends import Origin
+from ..._flows import Outcome
+from ..._policy import Presented
+from ..._refresh_token import RefreshToken
+from ...errors import RequestError, ThrottledError, TokenInvalidError, TokenMissingError
+from ...messages import Reply, Request
+from ...session import Client, Session, Transport
+from ...throttle import Attempt
+from ...tokens import Claims
+from ...users import Principal
+from .. import credentials, replies
+from ..core import Core
+
+_log = logging.getLogger("keyturn")
+
+
+def origin_of(request: Request, device_name: str | None = None) -> Origin:
+    """Say where a request comes from."""
+    agent = request.header(b"user-agent") or ""
+    client = Client(user_agent=agent[:255], ip=request.peer, device_name=device_name or "")
+    return Origin(client=client, request=request.native)
+
+
+def genuine(core: Core, text: str) -> RefreshToken:
+    """Open a refresh token; no store is asked.
+
+    Raises:
+        TokenInvalidError: it is not genuine.
+    """
+    return core.flows.issuer.seals.open(text, core.clock())
+
+
+def genuine_or_none(core: Core, text: str | None) -> RefreshToken | None:
+    """Open a refresh token where a stale or invented one shall do no harm."""
+    if text is None:
+        return None
+    try:
+        return genuine(core, text)
+    except TokenInvalidError:
+        return None
+
+
+def presented_token(
+    core: Core, request: Request, in_body: str | None, client_id: str | None = None
+) -> Presented | None:
+    """Find the one refresh token that a request presents, checked to be genuine; None where there is none.
+
+    Raises:
+        RequestError: it came in two ways at once.
+        TokenInvalidError: it is not genuine.
+    """
+    in_cookie = credentials.refresh_cookie(request, core.settings)
+    if in_cookie is not None and in_body is not None:
+        raise RequestError("The refresh token came in two ways at once: send the cookie or the body, not both.")
+    text = in_cookie or in_body
+    if text is None:
+        return None
+    transport: Transport = "cookie" if in_cookie is not None else "body"
+    proof = credentials.binding(request, core.settings) if transport == "cookie" else None
+    return Presented(
+        token=genuine(core, text), transport=transport, binding=presented_digest(proof), client_id=client_id
+    )
+
+
+async def throttle(core: Core, attempt: Attempt) -> None:
+    """Ask the throttle before any work.
+
+    Raises:
+        ThrottledError: with the time to wait.
+    """
+    if (wait := await core.throttle.check(attempt)) is not None:
+        raise ThrottledError(retry_after=wait)
+
+
+def answer(core: Core, request: Request, outcome: Outcome) -> Reply:
+    """Give the token answer for what a flow gave; the binding cookie is sent again with its old value."""
+    binding = outcome.pair.binding
+    if binding is None and outcome.session.binding is not None:
+        binding = credentials.binding(request, core.settings)
+    return replies.token_answer(outcome.pair, outcome.session, core.settings, now=outcome.pair.issued_at, binding=binding)
+
+
+async def hooked(
+    core: Core, request: Request, reply: Reply, principal: Principal | None, session: Session | None
+) -> Reply:
+    """Let the application's hooks look at a reply and replace it; one that fails is logged and changes nothing."""
+    for hook in core.reply_hooks:
+        try:
+            replaced = await core.call(hook, request.native, reply, principal, session)
+        except Exception:  # the session has turned already: an error page would only lose the answer
+            _log.exception("a reply hook failed")
+            continue
+        if isinstance(replaced, Reply):
+            reply = replaced
+    return reply
+
+
+async def caller(core: Core, request: Request) -> Claims:
+    """Give the claims of a caller who must be signed in, on a fresh picture of ended sessions."""
+    claims = await core.guard.check(request)
+    if claims is None:
+        raise TokenMissingError
+    return claims

@@ -1,0 +1,96 @@
+"""Sign-in, step-up and sign-out for applications with a login of their own: the same acts, without our routes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..._policy import Start
+from ...errors import TokenMissingError
+from ...messages import Reply, Request
+from ...session import Transport
+from ...users import Principal
+from .. import credentials, forgery, replies
+from ..core import Core
+from . import _common, sign_in as own_login
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SignIn:
+    """What a session that the application starts shall be like.
+
+    Args:
+        transport: how refresh tokens will travel; the settings' first where left out.
+        remember: False ends the session after 24 h without use, and with the browser.
+        amr: how the user proved who they are (RFC 8176).
+        scope: space-separated; all that the principal holds where left out.
+        claims: what the session's access tokens shall say besides.
+        device_name: what the user calls the device.
+    """
+
+    transport: Transport | None = None
+    remember: bool = True
+    client_id: str = "default"
+    amr: tuple[str, ...] = ()
+    scope: str | None = None
+    claims: Mapping[str, Any] = field(default_factory=dict)
+    device_name: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StepUp:
+    """What changes in a session whose user proved again who they are.
+
+    Args:
+        refresh_token: the current one, where it does not come in the cookie.
+        amr: the new methods; None keeps the old.
+        claims: the session's new claims; None keeps the old.
+        rebind: give the session a new binding cookie.
+    """
+
+    refresh_token: str | None = field(default=None, repr=False)
+    amr: tuple[str, ...] | None = None
+    claims: Mapping[str, Any] | None = None
+    rebind: bool = False
+
+
+async def sign_in(core: Core, request: Request, principal: Principal, how: SignIn) -> Reply:
+    """Start a session for a user whom the application authenticated.
+
+    On a safe method (the return from another site's login page) the application's own state parameter is what stops
+    forgery; on an unsafe one our rule does.
+    """
+    transport = how.transport or core.settings.transports[0]
+    if transport == "cookie" and request.method not in forgery.SAFE_METHODS:
+        forgery.require_own_page(request, core.settings)
+    origin = _common.origin_of(request, how.device_name)
+    start = Start(
+        transport=transport, remember=how.remember, client_id=how.client_id, scope=how.scope, amr=how.amr,
+        claims=how.claims, client=origin.client,
+    )  # fmt: skip
+    outcome = await core.flows.start(principal, start, origin)
+    token = _common.genuine_or_none(core, credentials.refresh_cookie(request, core.settings))
+    if token is not None:
+        await core.flows.supersede(token, principal.subject, origin)
+    reply = _common.answer(core, request, outcome)
+    reply = replies.with_cookies(reply, replies.cleared_doubles(request, core.settings))
+    return await _common.hooked(core, request, reply, outcome.principal, outcome.session)
+
+
+async def step_up(core: Core, request: Request, how: StepUp) -> Reply:
+    """Turn the key of the caller's session because they proved again who they are."""
+    presented = _common.presented_token(core, request, how.refresh_token)
+    if presented is None:
+        raise TokenMissingError("The session's current refresh token is needed too.")
+    if presented.transport == "cookie":
+        forgery.require_own_page(request, core.settings)
+    outcome = await core.flows.step_up(
+        presented, _common.origin_of(request), amr=how.amr, claims=how.claims, rebind=how.rebind
+    )
+    return _common.answer(core, request, outcome)
+
+
+async def sign_out(core: Core, request: Request) -> Reply:
+    """End the caller's session and clear the cookies."""
+    return await own_login.logout(core, request._replace(read=lambda _limit: b""), "")

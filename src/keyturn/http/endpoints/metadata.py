@@ -1,0 +1,44 @@
+"""The keys and the server's self-description: the only answers that caches may keep."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from ...messages import Reply, Request
+from .. import replies
+from ..core import Core
+
+#: An access key is published for at least so long before it signs (protocol section 10).
+_CACHED: Final = (("Cache-Control", "public, max-age=300"),)
+
+
+async def jwks(core: Core, request: Request, _last: str) -> Reply:
+    """GET /jwks.json: the public keys (RFC 7517)."""
+    keys = core.flows.issuer.keys.ring.jwks(core.clock())
+    return replies.json_reply(keys, headers=_CACHED, media_type="application/jwk-set+json")
+
+
+async def server(core: Core, request: Request, _last: str) -> Reply:
+    """GET /.well-known/oauth-authorization-server: RFC 8414."""
+    return replies.json_reply(_metadata(core), headers=_CACHED)
+
+
+def _metadata(core: Core) -> dict[str, Any]:
+    settings = core.settings
+    parts = urlsplit(settings.issuer)
+    base = f"{parts.scheme}://{parts.netloc}{settings.prefix}"
+    methods = ["none"]
+    if any(client.secret_digest for client in core.clients.values()):
+        methods += ["client_secret_basic", "client_secret_post"]
+    return {
+        "issuer": settings.issuer,
+        "token_endpoint": f"{base}/token",
+        "token_endpoint_auth_methods_supported": methods,
+        "revocation_endpoint": f"{base}/revoke",
+        "revocation_endpoint_auth_methods_supported": methods,
+        "jwks_uri": f"{base}/jwks.json",
+        "grant_types_supported": ["refresh_token"],
+        # Required and never empty (sections 2 and 3.2); "none" says that no authorization endpoint answers with anything.
+        "response_types_supported": ["none"],
+    }

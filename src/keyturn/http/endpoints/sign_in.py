@@ -1,0 +1,245 @@
+"""login, refresh, step-up, logout, logout-all: where sessions begin, turn and end."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, cast
+
+from ..._binding import presented_digest
+from ..._flows import Outcome
+from ..._policy import Presented, Start, printable
+from ...errors import (
+    BindingMismatchError,
+    ConfigurationError,
+    CredentialsError,
+    ForgeryError,
+    KeyturnError,
+    RequestError,
+    SessionEndedError,
+    StoreError,
+    TokenError,
+    TokenMissingError,
+    TokenStaleError,
+)
+from ...events import LoginFailed
+from ...messages import Reply, Request
+from ...session import EndReason, Transport
+from ...throttle import Attempt
+from ...users import Principal
+from .. import bodies, credentials, forgery, replies
+from ..core import Core
+from . import _common
+
+# --- login ---------------------------------------------------------------------------------------------------------
+
+
+async def login(core: Core, request: Request, _last: str) -> Reply:
+    """POST /login: a user name and a password for a session."""
+    body = await bodies.json_object(request)
+    username, password, basic = _name_and_password(request, body)
+    how = _how(core, body, basic=basic)
+    if how.transport == "cookie":
+        forgery.require_own_page(request, core.settings)
+    attempt = _attempt(core, request, "login", username=username)
+    try:
+        await _common.throttle(core, attempt)
+        outcome = await _sign_in(core, request, body, (username, password), how, attempt)
+    except KeyturnError as error:
+        await _tell_failed(core, request, username, error)
+        raise
+    reply = _common.answer(core, request, outcome)
+    return await _common.hooked(core, request, reply, outcome.principal, outcome.session)
+
+
+def _name_and_password(request: Request, body: Mapping[str, Any]) -> tuple[str, str, bool]:
+    headers = request.header_values(b"authorization")
+    basic = bodies.basic(headers[0]) if len(headers) == 1 and not body else None
+    if basic is not None:
+        return *basic, True
+    username, password = bodies.text(body, "username", limit=1024), bodies.text(body, "password", limit=1024)
+    if username is None or password is None:
+        raise RequestError('Send {"username": …, "password": …} as JSON, or HTTP Basic with an empty body.')
+    return username, password, False
+
+
+def _how(core: Core, body: Mapping[str, Any], *, basic: bool) -> Start:
+    client_id = bodies.text(body, "client_id") or "default"
+    if client_id != "default" and client_id not in core.clients:
+        raise RequestError("client_id is not registered.")
+    return Start(
+        transport="body" if basic else _transport(core, body),
+        remember=bodies.flag(body, "remember", default=True),
+        client_id=client_id,
+        scope=bodies.text(body, "scope"),
+        amr=("pwd",),
+    )
+
+
+def _transport(core: Core, body: Mapping[str, Any]) -> Transport:
+    chosen = bodies.text(body, "transport") or core.settings.transports[0]
+    if chosen not in core.settings.transports:
+        raise RequestError(f"transport must be one of: {', '.join(core.settings.transports)}.")
+    return cast("Transport", chosen)
+
+
+def _attempt(core: Core, request: Request, action: Any, **more: str) -> Attempt:
+    proof = credentials.binding(request, core.settings)
+    digest = presented_digest(proof)
+    return Attempt(action=action, address=request.peer, browser=digest.hex() if digest else "", **more)
+
+
+async def _sign_in(
+    core: Core, request: Request, body: Mapping[str, Any], secret: tuple[str, str], how: Start, attempt: Attempt
+) -> Outcome:
+    principal = await authenticate(core, request, *secret)
+    if principal is None or principal.disabled:
+        await core.throttle.failed(attempt)
+        raise CredentialsError
+    origin = _common.origin_of(request, bodies.text(body, "device_name"))
+    presented = credentials.refresh_cookie(request, core.settings) or bodies.text(body, "refresh_token")
+    outcome = await core.flows.start(principal, replace(how, client=origin.client), origin)
+    # Never adopted; ended if it is the same user's, and only now: a sign-in that failed leaves it alone.
+    if (token := _common.genuine_or_none(core, presented)) is not None:
+        await core.flows.supersede(token, principal.subject, origin)
+    return outcome
+
+
+async def authenticate(core: Core, request: Request, username: str, password: str) -> Principal | None:
+    """Ask the application whose name and password these are.
+
+    Raises:
+        StoreError: it cannot tell right now.
+    """
+    try:
+        principal: Principal | None = await core.call(core.users.authenticate, username, password, request.native)
+    except KeyturnError:
+        raise
+    except Exception as error:
+        raise StoreError(cause=f"users.authenticate raised {type(error).__name__}") from error
+    return principal
+
+
+async def _tell_failed(core: Core, request: Request, username: str, error: KeyturnError) -> None:
+    if isinstance(error, ForgeryError | StoreError | ConfigurationError):
+        return
+    origin = _common.origin_of(request)
+    fact = LoginFailed(
+        at=core.clock(), client=origin.client, request=origin.request,
+        username=printable(username, 255), reason=error.code,
+    )  # fmt: skip
+    await core.flows.ends.teller.tell(fact)
+
+
+# --- refresh -------------------------------------------------------------------------------------------------------
+
+
+async def refresh(core: Core, request: Request, _last: str) -> Reply:
+    """POST /refresh: the next token of a session for its current one."""
+    body = await bodies.json_object(request)
+    presented = _common.presented_token(core, request, bodies.text(body, "refresh_token"))
+    if presented is None:
+        raise TokenMissingError("No refresh token was presented. Sign in.")
+    if presented.transport == "cookie":
+        forgery.require_own_page(request, core.settings)
+    try:
+        await _common.throttle(core, _attempt(core, request, "refresh", session_id=presented.token.session_id))
+        await refuse_confidential(core, presented)
+        outcome = await core.flows.refresh(
+            presented, _common.origin_of(request), scope=bodies.text(body, "scope")
+        )
+    except (SessionEndedError, BindingMismatchError) as error:
+        # The only errors that clear cookies, and only where the token came in one.
+        reply = replies.problem(error, core.settings)
+        cleared = replies.cleared_cookies(core.settings) if presented.transport == "cookie" else ()
+        return await _common.hooked(core, request, replies.with_cookies(reply, cleared), None, None)
+    reply = _common.answer(core, request, outcome)
+    return await _common.hooked(core, request, reply, outcome.principal, outcome.session)
+
+
+async def refuse_confidential(core: Core, presented: Presented) -> None:
+    """A client with a secret refreshes at /token, where it proves who it is; asked only where such clients exist."""
+    if not any(client.secret_digest for client in core.clients.values()):
+        return
+    session = await core.flows.ends.get(presented.token.session_id)
+    client = core.clients.get(session.client_id) if session is not None else None
+    if client is not None and client.secret_digest is not None:
+        raise RequestError("This session belongs to a client with a secret: refresh it at /token.")
+
+
+# --- step-up -------------------------------------------------------------------------------------------------------
+
+
+async def step_up(core: Core, request: Request, _last: str) -> Reply:
+    """POST /step-up: the password once more, inside the session."""
+    body = await bodies.json_object(request)
+    claims = await _common.caller(core, request)
+    presented = _common.presented_token(core, request, bodies.text(body, "refresh_token"))
+    password = bodies.text(body, "password")
+    if presented is None:
+        raise TokenMissingError("The session's current refresh token is needed too.")
+    if presented.transport == "cookie":
+        forgery.require_own_page(request, core.settings)
+    if password is None:
+        raise RequestError("password is missing.")
+    if presented.token.session_id != claims.session_id:
+        raise TokenStaleError(cause="step-up: the tokens belong to two sessions")
+    attempt = _attempt(core, request, "step_up", session_id=claims.session_id)
+    await _common.throttle(core, attempt)
+    if not await _proved(core, request, claims.subject, password, bodies.text(body, "username")):
+        await core.throttle.failed(attempt)
+        raise CredentialsError("The password is not right.")
+    outcome = await core.flows.step_up(presented, _common.origin_of(request), amr=("pwd",))
+    return _common.answer(core, request, outcome)
+
+
+async def _proved(core: Core, request: Request, subject: str, password: str, username: str | None) -> bool:
+    """Ask the application whether this password is this user's.
+
+    `Users` may offer ``reauthenticate(subject, password, request)``; where it does not, the request names the user.
+    """
+    ask = getattr(core.users, "reauthenticate", None)
+    if ask is not None:
+        return bool(await core.call(ask, subject, password, request.native))
+    if username is None:
+        raise RequestError("username is missing: this application needs it to check the password.")
+    principal = await authenticate(core, request, username, password)
+    return principal is not None and not principal.disabled and principal.subject == subject
+
+
+# --- logout --------------------------------------------------------------------------------------------------------
+
+
+async def logout(core: Core, request: Request, _last: str) -> Reply:
+    """POST /logout: the session ends, whichever genuine token of it came; 204 also when there was nothing to end."""
+    body = await bodies.json_object(request)
+    in_cookie = credentials.refresh_cookie(request, core.settings)
+    if in_cookie is not None or request.cookies.doubled:
+        forgery.require_own_page(request, core.settings)
+    origin = _common.origin_of(request)
+    ended = None
+    for text in (in_cookie, bodies.text(body, "refresh_token")):
+        if (token := _common.genuine_or_none(core, text)) is not None:
+            ended = await core.flows.ends.end_by_token(token, origin) or ended
+    if ended is None and (session_id := _session_by_access_token(core, request)) is not None:
+        gone = await core.flows.ends.end([session_id], EndReason.LOGOUT, origin)
+        ended = gone[0] if gone else None
+    reply = replies.no_content(replies.cleared_cookies(core.settings))
+    return await _common.hooked(core, request, reply, None, ended)
+
+
+def _session_by_access_token(core: Core, request: Request) -> str | None:
+    try:
+        claims = core.guard.identify(request)
+    except (TokenError, RequestError):
+        return None
+    return claims.session_id if claims is not None else None
+
+
+async def logout_all(core: Core, request: Request, _last: str) -> Reply:
+    """POST /logout-all: every session of the caller ends."""
+    claims = await _common.caller(core, request)
+    ended = await core.flows.ends.end_all(claims.subject, EndReason.LOGOUT_ALL, _common.origin_of(request))
+    own = next((session for session in ended if session.id == claims.session_id), None)
+    reply = replies.json_reply({"ended": len(ended)}, cookies=replies.cleared_cookies(core.settings))
+    return await _common.hooked(core, request, reply, None, own)

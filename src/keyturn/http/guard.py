@@ -1,0 +1,205 @@
+"""The whole rule of a guarded route, once: find the token, verify it, and see that it grants what the route needs."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal, TypeAlias
+
+from ..errors import (
+    ForgeryError,
+    ReauthenticationError,
+    RequestError,
+    ScopeError,
+    StoreError,
+    TokenError,
+    TokenInvalidError,
+    TokenMissingError,
+)
+from ..feeds import Feed
+from ..messages import Request
+from ..settings import Settings
+from ..tokens import Claims
+from ..verifier import Verifier
+from . import credentials
+from .credentials import Reader
+from .forgery import SAFE_METHODS, require_own_host, require_own_page
+
+_log = logging.getLogger("keyturn")
+
+Stale: TypeAlias = Literal["auto", "serve", "ask", "refuse"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Need:
+    """What a route needs; equal needs are equal dependencies.
+
+    Args:
+        optional: no token, or a bad one, is answered with None instead of an error.
+        scopes: all of them are needed.
+        within: the sign-in lies at most so far back (RFC 9470).
+        amr: at least one of these methods was used; empty where any will do.
+        stale: what happens when the log of ended sessions was not read for longer than the bound: ``auto`` refuses
+            unsafe methods and serves safe ones; ``serve`` and ``refuse`` do so whatever the method; ``ask`` reads the
+            log before every answer, so that an end elsewhere is felt at once.
+    """
+
+    optional: bool = False
+    scopes: frozenset[str] = frozenset()
+    within: timedelta | None = None
+    amr: frozenset[str] = frozenset()
+    stale: Stale = "auto"
+
+
+NOTHING_SPECIAL = Need()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Guard:
+    """The half of a service that a program needs which only verifies.
+
+    Args:
+        settings: of the issuer and realm whose tokens are accepted.
+        verifier: knows the keys and the floors.
+        clock: gives the time, aware UTC.
+        feed: where ended sessions are announced.
+        acknowledge: told which generations were seen in use, session id -> generation; None tells nobody.
+        readers: further places where access tokens may be found.
+    """
+
+    settings: Settings
+    verifier: Verifier
+    clock: Callable[[], datetime]
+    feed: Feed
+    acknowledge: Callable[[Mapping[str, int]], Awaitable[None]] | None = None
+    readers: tuple[Reader, ...] = ()
+
+    async def check(self, request: Request, need: Need = NOTHING_SPECIAL) -> Claims | None:
+        """Give the caller's claims; None where there is nobody and nobody is needed.
+
+        Raises:
+            TokenError, ScopeError, ReauthenticationError, ForgeryError, RequestError, StoreError: as the names say.
+        """
+        if self.is_due(need):
+            await self.keep_up(request, need)
+        return self.judge(request, need)
+
+    # --- the log of ended sessions ---------------------------------------------------------------------------------
+
+    def is_due(self, need: Need = NOTHING_SPECIAL) -> bool:
+        """Say whether the log must be read before the next answer: it is older than half the bound."""
+        age = self.verifier.age(self.clock())
+        return age is None or age >= self.settings.staleness_bound / 2 or need.stale == "ask"
+
+    async def keep_up(self, request: Request, need: Need = NOTHING_SPECIAL) -> None:
+        """Read the log, or go on where another caller is reading it; refuse what would be too stale.
+
+        Raises:
+            StoreError: the log cannot be read, and the bound is passed.
+        """
+        try:
+            await self.read_log(at_once=need.stale == "ask")
+        except StoreError as error:
+            _log.warning("the log of ended sessions cannot be read: %s", error.cause)
+            if need.stale == "ask":
+                raise
+        require_fresh_log(self.verifier.age(self.clock()), request, need, self.settings.staleness_bound)
+
+    async def read_log(self, *, at_once: bool = False) -> None:
+        """Read the log of ended sessions on, and tell which generations were seen in use.
+
+        Args:
+            at_once: read even while another caller does.
+
+        Raises:
+            StoreError: the store cannot be asked.
+        """
+        if at_once:
+            floors, now = self.verifier.floors, self.clock()
+            floors.load(await self.feed.revocations(floors.position), as_of=now)
+        else:
+            await self.verifier.catch_up(self.feed)
+        await self._report()
+
+    async def _report(self) -> None:
+        if self.acknowledge is None or not (seen := self.verifier.take_sightings()):
+            return
+        try:
+            await self.acknowledge(seen)
+        except StoreError:
+            self.verifier.keep_sightings(seen)
+            raise
+
+    # --- the rule --------------------------------------------------------------------------------------------------
+
+    def judge(self, request: Request, need: Need = NOTHING_SPECIAL) -> Claims | None:
+        """Give the caller's claims on what is known now; no I/O.
+
+        Raises:
+            TokenError, ScopeError, ReauthenticationError, ForgeryError, RequestError: as the names say.
+        """
+        require_own_host(request, self.settings)
+        try:
+            claims = self.identify(request)
+        except (TokenError, ForgeryError, RequestError):
+            if need.optional:  # a stale token must not lock anybody out of a public page
+                return None
+            raise
+        if claims is None:
+            if need.optional:
+                return None
+            raise TokenMissingError
+        require_grant(claims, need, self.clock)
+        return claims
+
+    def identify(self, request: Request) -> Claims | None:
+        """Say who is calling; None where no token came."""
+        credential = credentials.access_token(request, self.settings, self.readers)
+        if credential is None:
+            return None
+        if credential.ambient and (request.websocket or request.method not in SAFE_METHODS):
+            require_own_page(request, self.settings)
+        return self.verify(credential.token, credentials.binding(request, self.settings))
+
+    def verify(self, token: str, binding: str | None) -> Claims:
+        """Verify an access token; where its key is unknown, look once whether the ring has a new one."""
+        try:
+            return self.verifier.verify(token, binding=binding)
+        except TokenInvalidError:
+            if not self.verifier.wants_reload:
+                raise
+        self.verifier.reload()
+        return self.verifier.verify(token, binding=binding)
+
+
+def require_grant(claims: Claims, need: Need, clock: Callable[[], datetime]) -> None:
+    """Refuse claims that do not grant what is needed.
+
+    Raises:
+        ScopeError, ReauthenticationError: as the names say.
+    """
+    if need.scopes and not need.scopes <= claims.scope:
+        raise ScopeError(need.scopes)
+    too_old = need.within is not None and clock() - claims.authenticated_at > need.within
+    if too_old or (need.amr and need.amr.isdisjoint(claims.amr)):
+        raise ReauthenticationError(max_age=need.within, amr=sorted(need.amr))
+
+
+def require_fresh_log(age: timedelta | None, request: Request, need: Need, bound: timedelta) -> None:
+    """Refuse to answer on a picture of ended sessions that is older than the bound.
+
+    Args:
+        age: of that picture; None where there is none yet.
+
+    Raises:
+        StoreError: 503.
+    """
+    if age is None:
+        raise StoreError(cause="the log of ended sessions has not been read yet")
+    if age < bound or need.stale == "serve":
+        return
+    if need.stale == "auto" and request.method in SAFE_METHODS and not request.websocket:
+        return
+    raise StoreError(cause="the log of ended sessions was not read for longer than the bound")

@@ -1,0 +1,164 @@
+"""Which endpoint answers what: method, path, HEAD, OPTIONS, 404, 405 are decided here, equally in every framework."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Final, TypeAlias
+from urllib.parse import urlsplit
+
+from ..errors import ConfigurationError, KeyturnError, RequestError
+from ..messages import Reply, Request
+from ..settings import Settings
+from . import forgery, replies
+from .core import Core
+from .endpoints import metadata, oauth, sessions, sign_in
+
+_log = logging.getLogger("keyturn")
+
+Endpoint: TypeAlias = Callable[[Core, Request, str], Awaitable[Reply]]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One path and what answers there.
+
+    Args:
+        path: below the prefix; one that ends in ``/`` takes a last segment.
+        methods: method -> endpoint.
+        oauth: errors are RFC 6749's instead of problem documents.
+        hidden: not shown in the framework's documentation.
+    """
+
+    path: str
+    methods: Mapping[str, Endpoint]
+    oauth: bool = False
+    hidden: bool = False
+
+
+#: Everything below the prefix.
+ROUTES: Final = (
+    Route("/login", {"POST": sign_in.login}),
+    Route("/refresh", {"POST": sign_in.refresh}),
+    Route("/step-up", {"POST": sign_in.step_up}),
+    Route("/logout", {"POST": sign_in.logout}),
+    Route("/logout-all", {"POST": sign_in.logout_all}),
+    Route("/session", {"GET": sessions.show}),
+    Route("/sessions", {"GET": sessions.index, "DELETE": sessions.end_others}),
+    Route("/sessions/", {"DELETE": sessions.end_one}),
+    Route("/token", {"POST": oauth.token}, oauth=True),
+    Route("/revoke", {"POST": oauth.revoke}, oauth=True),
+    Route("/docs-token", {"POST": oauth.docs_token}, oauth=True, hidden=True),
+    Route("/jwks.json", {"GET": metadata.jwks}),
+)
+_BY_PATH: Final = MappingProxyType({route.path: route for route in ROUTES})
+_JWKS: Final = Route("/.well-known/jwks.json", {"GET": metadata.jwks})
+_METADATA: Final = Route("/.well-known/oauth-authorization-server", {"GET": metadata.server})
+
+
+def is_ours(path: str, settings: Settings) -> bool:
+    """Say whether a path, below the application's root, is answered by us."""
+    prefix = settings.prefix
+    if path.startswith(prefix) and path[len(prefix) : len(prefix) + 1] in ("", "/"):
+        return True
+    return path.startswith("/.well-known/") and _well_known(path, settings) is not None
+
+
+def _well_known(path: str, settings: Settings) -> Route | None:
+    if path == _JWKS.path:
+        return _JWKS
+    # RFC 8414 section 3.1: the issuer's path comes after the well-known one
+    issuer_path = urlsplit(settings.issuer).path.rstrip("/")
+    return _METADATA if path == _METADATA.path + issuer_path else None
+
+
+def find(path: str, settings: Settings) -> tuple[Route | None, str]:
+    """Give the route of a path of ours and the value of its last segment."""
+    if (known := _well_known(path, settings)) is not None:
+        return known, ""
+    below = path[len(settings.prefix) :]
+    if (exact := _BY_PATH.get(below)) is not None and not below.endswith("/"):
+        return exact, ""
+    parent, _, last = below.rpartition("/")
+    route = _BY_PATH.get(parent + "/") if parent and last else None
+    return route, last if route is not None else ""
+
+
+async def dispatch(core: Core, request: Request) -> Reply:
+    """Answer a request to a path of ours; never raises but for a cancelled task."""
+    settings = core.settings
+    extra = forgery.cors_headers(request, settings)
+    if (preflight := forgery.preflight(request, settings)) is not None:
+        return replies.hardened(preflight, settings)
+    route, last = find(request.path, settings)
+    reply = await _answer(core, request, route, last)
+    reply = replies.with_cookies(reply, replies.cleared_doubles(request, settings))
+    reply = replies.hardened(reply, settings, extra)
+    return _without_body(reply) if request.method == "HEAD" else reply
+
+
+def _without_body(reply: Reply) -> Reply:
+    length = ("Content-Length", str(len(reply.body)))
+    return replace(reply, headers=(*reply.headers, length), body=b"")
+
+
+async def _answer(core: Core, request: Request, route: Route | None, last: str) -> Reply:
+    try:
+        forgery.require_own_host(request, core.settings)
+        return await _endpoint(request, route)(core, request, last)
+    except KeyturnError as error:
+        return _error_reply(error, request, route, core.settings)
+    except Exception:
+        # Neither the framework's error page nor its log gets to see what was in the request.
+        _log.exception("%s %s failed", request.method, route.path if route else "an unknown path")
+        return _error_reply(KeyturnError(), request, route, core.settings)
+
+
+def _endpoint(request: Request, route: Route | None) -> Endpoint:
+    if route is None:
+        raise RequestError("There is nothing at this address.", code="not_found", status=404)
+    method = "GET" if request.method == "HEAD" else request.method
+    if (endpoint := route.methods.get(method)) is not None:
+        return endpoint
+    allowed = allowed_methods(route)
+    if method == "OPTIONS":
+        return _options
+    raise RequestError(
+        f"This address takes {allowed}.", code="method_not_allowed", status=405, headers={"Allow": allowed}
+    )
+
+
+def allowed_methods(route: Route) -> str:
+    """Give the value of the ``Allow`` field for a route."""
+    methods = [*route.methods, *(["HEAD"] if "GET" in route.methods else []), "OPTIONS"]
+    return ", ".join(sorted(methods))
+
+
+async def _options(core: Core, request: Request, last: str) -> Reply:
+    route, _ = find(request.path, core.settings)
+    allowed = allowed_methods(route) if route is not None else "OPTIONS"
+    return Reply(status=204, headers=(("Allow", allowed), ("Cache-Control", "no-store")))
+
+
+def _error_reply(error: KeyturnError, request: Request, route: Route | None, settings: Settings) -> Reply:
+    if route is not None and route.oauth and error.status not in _NOT_OAUTH:
+        return replies.oauth_error(_told(error))
+    return replies.problem(_told(error), settings)
+
+
+#: About the address and the body, not about the grant: RFC 6749 has no words for these.
+_NOT_OAUTH: Final = frozenset({404, 405, 413, 415, 421})
+
+
+def _told(error: KeyturnError) -> KeyturnError:
+    """Log what only we shall know; give what the caller may."""
+    if error.status >= 500:
+        _log.warning("%s: %s", error.code, error.cause or error.message)
+    return KeyturnError() if isinstance(error, ConfigurationError) else error
+
+
+def error_reply(error: KeyturnError, settings: Settings) -> Reply:
+    """Give the answer to an error that a guard raised on one of the application's routes."""
+    return replies.problem(_told(error), settings)

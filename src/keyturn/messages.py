@@ -1,0 +1,196 @@
+"""HTTP as two values: a Request comes in, a Reply goes out; and the Cookie header, read and written by us alone.
+
+Frameworks read cookies differently and some are fooled by look-alike names, so the raw header is read here, octet by
+octet, and ``Set-Cookie`` is rendered here, equal in every framework and Python version.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Literal, NamedTuple, TypeAlias
+
+RawHeaders: TypeAlias = Sequence[tuple[bytes, bytes]]
+SameSite: TypeAlias = Literal["Strict", "Lax", "None"]
+
+_NO_VALUES: Mapping[str, str] = MappingProxyType({})
+
+
+class Cookies(NamedTuple):
+    """Our cookies as one request carried them; a name that occurred twice counts as absent.
+
+    Args:
+        values: name -> value, exact octets as Latin-1 text.
+        doubled: the names that occurred more than once.
+    """
+
+    values: Mapping[str, str] = _NO_VALUES
+    doubled: frozenset[str] = frozenset()
+
+    def __repr__(self) -> str:
+        return f"Cookies({sorted(self.values)}, doubled={sorted(self.doubled)})"
+
+
+NO_COOKIES = Cookies()
+
+
+class Request(NamedTuple):
+    """One HTTP request or WebSocket handshake, in the words of no framework.
+
+    Args:
+        method: upper case; ``GET`` for a handshake.
+        path: decoded, without query, below the application's root.
+        query: the raw query string, without the question mark.
+        headers: names in lower case; repeated fields stand as often as they were sent; without our cookies.
+        cookies: our own cookies, taken from the headers.
+        scheme: ``http``, ``https``, ``ws`` or ``wss`` as the server sees it.
+        peer: the address of the other end, empty where unknown.
+        read: gives the body, but never more than the number of bytes asked for.
+        native: the framework's own request, for the application's hooks.
+        websocket: True for a handshake.
+    """
+
+    method: str
+    path: str
+    query: str
+    headers: RawHeaders
+    cookies: Cookies
+    scheme: str
+    peer: str
+    read: Callable[[int], Awaitable[bytes] | bytes]
+    native: Any
+    websocket: bool = False
+
+    def header(self, name: bytes) -> str | None:
+        """Give the first header field of that name (lower case), None where there is none."""
+        for key, value in self.headers:
+            if key == name:
+                return value.decode("latin-1")
+        return None
+
+    def header_values(self, name: bytes) -> list[str]:
+        """Give every header field of that name (lower case), in the order sent."""
+        return [value.decode("latin-1") for key, value in self.headers if key == name]
+
+    def __repr__(self) -> str:
+        return f"Request({self.method} {self.path})"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cookie:
+    """One ``Set-Cookie`` field (RFC 6265bis section 4.1).
+
+    Args:
+        value: empty together with ``max_age=0`` removes the cookie.
+        max_age: seconds; None for a cookie that ends with the browser's session.
+    """
+
+    name: str
+    value: str = field(repr=False)
+    max_age: int | None = None
+    secure: bool = True
+    same_site: SameSite = "Strict"
+    partitioned: bool = False
+
+    def render(self) -> str:
+        """Give the header field's value: attributes in one fixed order, SameSite and Path always written out."""
+        parts = [f"{self.name}={self.value}", "Path=/"]
+        if self.max_age is not None:
+            parts.append(f"Max-Age={self.max_age}")
+        parts.append("HttpOnly")
+        if self.secure:
+            parts.append("Secure")
+        parts.append(f"SameSite={self.same_site}")
+        if self.partitioned:
+            parts.append("Partitioned")
+        return "; ".join(parts)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reply:
+    """One HTTP answer.
+
+    Args:
+        headers: names as they shall be written; ``Set-Cookie`` comes from `cookies`.
+        body: the exact octets; its ``repr`` is left out, it may hold tokens.
+    """
+
+    status: int
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes = field(default=b"", repr=False)
+    cookies: tuple[Cookie, ...] = ()
+
+    def header(self, name: str) -> str | None:
+        """Give the first header field of that name, in whatever case."""
+        wanted = name.lower()
+        return next((value for key, value in self.headers if key.lower() == wanted), None)
+
+    def raw_headers(self) -> list[tuple[bytes, bytes]]:
+        """Give all fields, cookies and Content-Length included, as octets with lower-case names."""
+        fields = [(key.lower().encode("latin-1"), value.encode("latin-1")) for key, value in self.headers]
+        if self.status not in (204, 304) and self.header("content-length") is None:
+            fields.append((b"content-length", b"%d" % len(self.body)))
+        fields += [(b"set-cookie", cookie.render().encode("latin-1")) for cookie in self.cookies]
+        return fields
+
+
+def take_cookies(headers: RawHeaders, names: frozenset[str]) -> tuple[RawHeaders, Cookies]:
+    """Split our cookies from a request's headers: the application and its logs never see them (security.md CK-14).
+
+    A field is split at ``;`` and trimmed of spaces and tabs only; a name is ours if its octets are (CK-08). A name
+    that looks like ours, in other case or beside other white space, is dropped: frameworks take such for ours.
+
+    Args:
+        headers: names in lower case, as the server gave them.
+        names: the exact names of our cookies.
+    """
+    if not any(key == b"cookie" and b"kt_" in value.lower() for key, value in headers):
+        return headers, NO_COOKIES
+    lookalikes = frozenset(name.casefold() for name in names)
+    kept: list[tuple[bytes, bytes]] = []
+    found: list[tuple[str, str]] = []
+    for key, value in headers:
+        if key == b"cookie":
+            rest = _sift(value, names, lookalikes, found)
+            if rest:
+                kept.append((key, rest))
+        else:
+            kept.append((key, value))
+    return kept, _collect(found)
+
+
+def _sift(field: bytes, names: frozenset[str], lookalikes: frozenset[str], found: list[tuple[str, str]]) -> bytes:
+    rest = []
+    for crumb in field.split(b";"):
+        name, _, value = crumb.strip(b" \t").partition(b"=")
+        exact = name.decode("latin-1").rstrip(" \t")
+        if exact in names:
+            found.append((exact, value.strip(b" \t").decode("latin-1")))
+        elif not _looks_like_ours(name, lookalikes):
+            rest.append(crumb)
+    return b";".join(rest).strip(b" \t")
+
+
+def _looks_like_ours(name: bytes, lookalikes: frozenset[str]) -> bool:
+    if b"_" not in name:
+        return False
+    readings = {name.decode("latin-1"), name.decode("utf-8", "replace")}
+    return any(_bare(part) in lookalikes for reading in readings for part in reading.split(","))
+
+
+def _bare(name: str) -> str:
+    printable = "".join(character for character in name if character.isprintable() and not character.isspace())
+    return printable.strip('"').casefold()
+
+
+def _collect(found: Iterable[tuple[str, str]]) -> Cookies:
+    values: dict[str, str] = {}
+    doubled = set()
+    for name, value in found:
+        if name in values:
+            doubled.add(name)
+        values[name] = value
+    for name in doubled:
+        del values[name]
+    return Cookies(MappingProxyType(values), frozenset(doubled))

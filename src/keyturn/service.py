@@ -1,0 +1,280 @@
+"""Everything in one object: what an application builds and reaches everything from.
+
+A framework's ``Keyturn`` is this, with the framework's manners: it turns its requests into `Request`, awaits `handle`
+or `check`, and turns a `Reply` into its response.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, Final, Literal, TypeVar
+
+from . import keyrings, stores
+from ._build import Chance, build_flows
+from ._colour import Bridge, Caller, call_blocking, resolve
+from ._flows import async_faults
+from .errors import ConfigurationError
+from .events import Listener, ReplyHook
+from .http import routes
+from .http.bodies import BODY_LIMIT
+from .http.core import Core
+from .http.credentials import Reader
+from .http.endpoints import application
+from .http.guard import NOTHING_SPECIAL, Guard, Need
+from .keyrings import KeySource
+from .keys import KeyRing
+from .messages import Reply, Request
+from .sessions import AsyncSessions, Sessions, async_caller, blocking_faults, run_async
+from .settings import Settings
+from .stores import SessionStore
+from .throttle import NoThrottle, Throttle
+from .tokens import Claims
+from .users import Principal, RegisteredClient, Users
+from .verifier import Verifier
+
+T = TypeVar("T")
+
+_NO_THROTTLE: Final = NoThrottle()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Inputs:
+    """What a service is built from, kept so that tests can build it anew with another clock, store or ring."""
+
+    settings: Settings
+    store: SessionStore
+    keys: KeySource
+    users: Users
+    throttle: Throttle
+    clients: tuple[RegisteredClient, ...]
+    listeners: tuple[Listener, ...]
+    reply_hooks: tuple[ReplyHook, ...]
+    readers: tuple[Reader, ...]
+    chance: Chance
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Parts:
+    """A service's parts, replaced as a whole."""
+
+    inputs: Inputs
+    core: Core
+
+
+class Service:
+    """Settings, sessions, verifier, users and throttle, joined.
+
+    Args:
+        settings: of one issuer and realm.
+        store: where sessions are kept, or its address (``sqlite:///app.db``).
+        keys: a key source, a ring, or the path of a key ring's directory (made with fresh keys where it is missing).
+        users: the application's users.
+        throttle: who is counted; nobody where left out.
+        clients: registered programs.
+        listeners: told what happened, one event each.
+        reply_hooks: ``(request, reply, principal, session) -> Reply or None`` on login, refresh and logout.
+        readers: further places where access tokens may be found, asked after the standard ones.
+        chance: the clock and the entropy.
+
+    Raises:
+        ConfigurationError: with every fault that was found.
+    """
+
+    #: How this door calls the application's functions; a framework that awaits says ``async``.
+    door: Literal["sync", "async"] = "sync"
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        store: SessionStore | str,
+        keys: KeySource | KeyRing | str | Any,
+        users: Users,
+        throttle: Throttle = _NO_THROTTLE,
+        clients: Iterable[RegisteredClient] = (),
+        listeners: Iterable[Listener] = (),
+        reply_hooks: Iterable[ReplyHook] = (),
+        readers: Iterable[Reader] = (),
+        chance: Chance = Chance(),  # noqa: B008 - a frozen value
+    ) -> None:
+        opened = stores.open(store) if isinstance(store, str) else store
+        inputs = Inputs(
+            settings=settings,
+            store=opened,
+            keys=_open_keys(keys, settings, chance),
+            users=users,
+            throttle=throttle,
+            clients=tuple(clients),
+            listeners=tuple(listeners),
+            reply_hooks=tuple(reply_hooks),
+            readers=tuple(readers),
+            chance=chance,
+        )
+        self._parts = self._build(inputs)
+
+    # --- the parts -------------------------------------------------------------------------------------------------
+
+    @property
+    def settings(self) -> Settings:
+        """The settings of this issuer and realm."""
+        return self._parts.core.settings
+
+    @property
+    def store(self) -> SessionStore:
+        """Where sessions are kept."""
+        return self._parts.inputs.store
+
+    @property
+    def verifier(self) -> Verifier:
+        """Checks access tokens with no I/O."""
+        return self._parts.core.guard.verifier
+
+    @property
+    def guard(self) -> Guard:
+        """The rule of guarded routes."""
+        return self._parts.core.guard
+
+    @property
+    def users(self) -> Users:
+        """The application's users."""
+        return self._parts.core.users
+
+    @property
+    def throttle(self) -> Throttle:
+        """Who is counted."""
+        return self._parts.core.throttle
+
+    def _blocking_sessions(self) -> Sessions:
+        return Sessions.over(self._parts.core.flows)
+
+    def _async_sessions(self) -> AsyncSessions:
+        return AsyncSessions.over(self._parts.core.flows, self._bridge())
+
+    def _bridge(self) -> Bridge | None:
+        """Give the framework's way between loop and threads; None where the door blocks."""
+        return None
+
+    # --- the two questions -----------------------------------------------------------------------------------------
+
+    def answers(self, path: str) -> bool:
+        """Say whether a path, below the application's root, is ours to answer."""
+        return routes.is_ours(path, self._parts.core.settings)
+
+    async def handle(self, request: Request) -> Reply:
+        """Answer a request to one of our routes; errors are replies, nothing is raised through a framework."""
+        if self._moves_to_thread():
+            request = await _with_body(request)
+        return await self._run(routes.dispatch(self._parts.core, request))
+
+    async def check(self, request: Request, need: Need = NOTHING_SPECIAL) -> Claims | None:
+        """Give the caller's claims, or raise what the guard says; no I/O but one look at the log per half bound."""
+        guard = self._parts.core.guard
+        if guard.is_due(need):
+            await self._run(guard.keep_up(request, need))
+        return guard.judge(request, need)
+
+    async def keep_up(self) -> None:
+        """Read the log of ended sessions on and report what was seen: for runners ahead of time, and at shutdown."""
+        await self._run(self._parts.core.guard.read_log())
+
+    # --- for applications with a login of their own ----------------------------------------------------------------
+
+    async def start_session(self, request: Request, principal: Principal, how: application.SignIn) -> Reply:
+        """Sign a user in whom the application has authenticated itself; give the token answer."""
+        return await self._run(application.sign_in(self._parts.core, request, principal, how))
+
+    async def raise_session(self, request: Request, how: application.StepUp) -> Reply:
+        """Step a session up after the application has checked another factor; give the token answer."""
+        return await self._run(application.step_up(self._parts.core, request, how))
+
+    async def finish_session(self, request: Request) -> Reply:
+        """Sign the caller out, as POST /logout does; give the answer that clears the cookies."""
+        return await self._run(application.sign_out(self._parts.core, request))
+
+    # --- tests -----------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def override(
+        self,
+        *,
+        clock: Callable[[], datetime] | None = None,
+        entropy: Callable[[int], bytes] | None = None,
+        store: SessionStore | str | None = None,
+        keys: KeySource | KeyRing | None = None,
+        settings: Settings | None = None,
+    ) -> Iterator[None]:
+        """Replace parts for the length of a ``with`` block: for tests."""
+        before = self._parts
+        old = before.inputs
+        chance = Chance(clock=clock or old.chance.clock, entropy=entropy or old.chance.entropy)
+        new_settings = settings or old.settings
+        self._parts = self._build(
+            replace(
+                old,
+                settings=new_settings,
+                chance=chance,
+                store=stores.open(store) if isinstance(store, str) else store or old.store,
+                keys=old.keys if keys is None else _open_keys(keys, new_settings, chance),
+            )
+        )
+        try:
+            yield
+        finally:
+            self._parts = before
+
+    # --- building --------------------------------------------------------------------------------------------------
+
+    def _build(self, inputs: Inputs) -> Parts:
+        if faults := self._faults(inputs):
+            raise ConfigurationError(faults)
+        call = self._caller(inputs.store)
+        clients = {client.id: client for client in inputs.clients}
+        clock = inputs.chance.clock
+        verifier = Verifier(inputs.settings, inputs.keys, clock=clock)
+        flows = build_flows(
+            inputs.settings, inputs.store, inputs.keys, inputs.users,
+            chance=inputs.chance, call=call, floors=verifier.floors, listeners=inputs.listeners,
+            sightings=verifier.take_sightings, client_ids=frozenset(clients),
+        )  # fmt: skip
+        guard = Guard(
+            settings=inputs.settings, verifier=verifier, clock=clock, feed=inputs.store,
+            acknowledge=inputs.store.acknowledge, readers=inputs.readers,
+        )  # fmt: skip
+        core = Core(
+            settings=inputs.settings, flows=flows, guard=guard, users=inputs.users, throttle=inputs.throttle,
+            clock=clock, call=call, clients=clients, reply_hooks=inputs.reply_hooks,
+        )  # fmt: skip
+        return Parts(inputs=inputs, core=core)
+
+    def _faults(self, inputs: Inputs) -> list[str]:
+        ids = [client.id for client in inputs.clients]
+        faults = [f"clients has {id_!r} twice" for id_ in sorted({id_ for id_ in ids if ids.count(id_) > 1})]
+        faults += [
+            f"users has no method {name}" for name in ("authenticate", "load") if not hasattr(inputs.users, name)
+        ]
+        if self.door == "async":
+            return faults
+        called = (*inputs.listeners, *inputs.reply_hooks)
+        return [*faults, *blocking_faults(inputs.store), *async_faults(inputs.users, called)]
+
+    def _caller(self, store: SessionStore) -> Caller:
+        return async_caller(store, self._bridge()) if self.door == "async" else call_blocking
+
+    def _moves_to_thread(self) -> bool:
+        return self._parts.inputs.store.colour == "sync" and self._bridge() is not None
+
+    async def _run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        return await run_async(coroutine, self._parts.inputs.store, self._bridge())
+
+
+async def _with_body(request: Request) -> Request:
+    """Read the body before the flow moves to a thread, where nothing can be awaited."""
+    body = await resolve(request.read(BODY_LIMIT + 1))
+    return request._replace(read=lambda limit: body[:limit])
+
+
+def _open_keys(keys: KeySource | KeyRing | Any, settings: Settings, chance: Chance) -> KeySource:
+    return keyrings.open(keys, algorithm=settings.algorithm, clock=chance.clock, entropy=chance.entropy)

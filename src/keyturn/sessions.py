@@ -1,0 +1,364 @@
+"""The door to the flows, in both colours: start, refresh, end and look at sessions, with no HTTP anywhere.
+
+`AsyncSessions` awaits, `Sessions` blocks; the methods and their promises are the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final, TypeVar
+
+from . import keyrings, stores
+from ._binding import presented_digest
+from ._build import Chance, build_flows
+from ._colour import Bridge, Caller, call_blocking, call_either, call_from_loop, call_from_thread, drive
+from ._ends import NOWHERE
+from ._flows import Flows, async_faults
+from ._policy import Presented, Start
+from .errors import ConfigurationError
+from .events import Listener
+from .keyrings import KeySource
+from .revocation import FloorMap
+from .session import Client, EndReason, Session, Transport
+from .settings import Settings
+from .stores import SessionStore
+from .tokens import TokenPair
+from .users import Principal, Users
+
+T = TypeVar("T")
+
+#: Measured on SQLite: steps of 500 rows keep refreshes waiting for less than 50 ms.
+PURGE_STEP: Final = 500
+_NO_ONE: Final = Client()
+
+
+class Coroutines:
+    """The verbs as coroutines, shared by both doors."""
+
+    __slots__ = ("_flows",)
+
+    def __init__(self, flows: Flows) -> None:
+        self._flows = flows
+
+    async def start(self, principal: Principal, how: Start) -> TokenPair:
+        return (await self._flows.start(principal, how)).pair
+
+    async def refresh(self, text: str, transport: Transport, binding: str | None, scope: str | None) -> TokenPair:
+        outcome = await self._flows.refresh(self._presented(text, transport, binding), scope=scope)
+        return outcome.pair
+
+    async def step_up(
+        self, text: str, transport: Transport, binding: str | None, amr: tuple[str, ...] | None,
+        claims: Mapping[str, Any] | None, rebind: bool,
+    ) -> TokenPair:  # fmt: skip
+        presented = self._presented(text, transport, binding)
+        return (await self._flows.step_up(presented, amr=amr, claims=claims, rebind=rebind)).pair
+
+    def _presented(self, text: str, transport: Transport, binding: str | None) -> Presented:
+        token = self._flows.issuer.seals.open(text, self._flows.clock())
+        return Presented(token=token, transport=transport, binding=presented_digest(binding))
+
+    async def end(self, session_id: str, reason: EndReason) -> bool:
+        known = await self._flows.ends.get(session_id)
+        return known is not None and bool(await self._flows.ends.end([session_id], reason))
+
+    async def end_all(self, subject: str | None, keep: str | None, reason: EndReason) -> int:
+        return len(await self._flows.ends.end_all(subject, reason, NOWHERE, keep=keep))
+
+    async def require(self, subject: str) -> int:
+        return await self._flows.ends.require(await self._flows.ends.find(subject))
+
+    async def list(self, subject: str) -> Sequence[Session]:
+        return await self._flows.ends.find(subject)
+
+    async def purge(self, before: datetime | None, step: int, progress: Callable[[int], None] | None) -> int:
+        return await self._flows.ends.purge(before, step, progress)
+
+
+class AsyncSessions:
+    """Sessions for code that awaits.
+
+    Args:
+        settings: of one issuer and realm.
+        store: where sessions are kept, or its address (``sqlite:///app.db``).
+        keys: a key source, or the directory of a key ring.
+        users: asked at every refresh whether the user may still be signed in.
+        listeners: told what happened, one event each.
+        bridge: the way to worker threads; needed for a store that blocks.
+
+    Raises:
+        ConfigurationError: the parts do not fit together.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        store: SessionStore | str,
+        keys: KeySource | Any,
+        *,
+        users: Users | None = None,
+        listeners: Iterable[Listener] = (),
+        bridge: Bridge | None = None,
+        chance: Chance = Chance(),  # noqa: B008 - a frozen value
+    ) -> None:
+        store = stores.open(store) if isinstance(store, str) else store
+        flows = build_flows(
+            settings, store, keyrings.open(keys), users,
+            chance=chance, call=async_caller(store, bridge), floors=FloorMap(), listeners=listeners,
+        )  # fmt: skip
+        self._take(flows, bridge)
+
+    def _take(self, flows: Flows, bridge: Bridge | None) -> None:
+        self._do = Coroutines(flows)
+        self._flows = flows
+        self._bridge = bridge
+
+    @classmethod
+    def over(cls, flows: Flows, bridge: Bridge | None) -> AsyncSessions:
+        """Give the door to flows that exist already."""
+        door = cls.__new__(cls)
+        door._take(flows, bridge)
+        return door
+
+    async def _run(self, coroutine: Coroutine[Any, Any, T]) -> T:
+        return await run_async(coroutine, self._flows.store, self._bridge)
+
+    async def start(
+        self,
+        principal: Principal,
+        *,
+        transport: Transport = "body",
+        remember: bool = True,
+        client_id: str = "default",
+        scope: str | None = None,
+        amr: Sequence[str] = (),
+        claims: Mapping[str, Any] | None = None,
+        client: Client = _NO_ONE,
+    ) -> TokenPair:
+        """Start a session for a user who has just proved who they are (social login, passkey, registration).
+
+        Args:
+            transport: how refresh tokens will travel: ``body`` or ``cookie``.
+            remember: False ends the session after 24 h without use.
+            client_id: the registered program that the user signs in with.
+            scope: space-separated; all that the principal holds where left out.
+            amr: how the user proved who they are (RFC 8176): ``["pwd", "otp"]``.
+            claims: what the session's access tokens shall say besides.
+            client: where the sign-in comes from, for the list of devices.
+
+        Raises:
+            SessionLimitError: as many sessions as allowed, and the settings refuse more.
+            RequestError: ``invalid_scope``.
+            StoreError: the store cannot be asked.
+        """
+        how = _start(transport, remember, client_id, scope, amr, claims, client)
+        return await self._run(self._do.start(principal, how))
+
+    async def refresh(
+        self, refresh_token: str, *, transport: Transport = "body", binding: str | None = None,
+        scope: str | None = None,
+    ) -> TokenPair:  # fmt: skip
+        """Turn the key of a session: give new tokens for a refresh token.
+
+        Args:
+            refresh_token: ``kt1.…``.
+            transport: how the token came.
+            binding: the binding cookie's value, for cookie sessions.
+            scope: a subset of what is granted, for this access token only.
+
+        Raises:
+            TokenInvalidError: not genuine; no store was asked.
+            SessionEndedError, BindingMismatchError, TokenStaleError: as protocol section 4 tells.
+            StoreError: the store cannot be asked; the session is kept.
+        """
+        return await self._run(self._do.refresh(refresh_token, transport, binding, scope))
+
+    async def step_up(
+        self, refresh_token: str, *, transport: Transport = "body", binding: str | None = None,
+        amr: Sequence[str] | None = None, claims: Mapping[str, Any] | None = None, rebind: bool = False,
+    ) -> TokenPair:  # fmt: skip
+        """Note that the user proved again who they are; older tokens of the session are dead at once.
+
+        Args:
+            refresh_token: the session's current one.
+            amr: the new methods; None keeps the old.
+            claims: the session's new claims; None keeps the old.
+            rebind: give the session a new binding cookie.
+
+        Raises:
+            TokenStaleError: the refresh token is not the current one; nothing changed.
+        """
+        new_amr = None if amr is None else tuple(amr)
+        return await self._run(self._do.step_up(refresh_token, transport, binding, new_amr, claims, rebind))
+
+    async def end(self, session_id: str, *, reason: EndReason = EndReason.ENDED) -> bool:
+        """End one session of this realm; True if this call ended it."""
+        return await self._run(self._do.end(session_id, reason))
+
+    async def end_user(
+        self, subject: str, *, keep: str | None = None, reason: EndReason = EndReason.LOGOUT_ALL
+    ) -> int:
+        """End all sessions of a user; give how many.
+
+        Args:
+            keep: the id of a session that is left alone.
+            reason: ``USER_DISABLED`` and ``CREDENTIALS_CHANGED`` are for those occasions.
+        """
+        return await self._run(self._do.end_all(subject, keep, reason))
+
+    async def end_all(self, *, reason: EndReason = EndReason.ENDED) -> int:
+        """End every session of the realm; give how many."""
+        return await self._run(self._do.end_all(None, None, reason))
+
+    async def require(self, subject: str) -> int:
+        """Make a user's access tokens stale after their roles or claims changed: clients refresh silently."""
+        return await self._run(self._do.require(subject))
+
+    async def list(self, subject: str) -> Sequence[Session]:
+        """Give a user's live sessions, oldest first."""
+        return await self._run(self._do.list(subject))
+
+    async def purge(
+        self, *, before: datetime | None = None, step: int = PURGE_STEP,
+        progress: Callable[[int], None] | None = None,
+    ) -> int:  # fmt: skip
+        """Delete sessions that were over before a moment, in bounded steps; give how many rows went.
+
+        Args:
+            before: aware UTC; now where left out.
+            step: how many rows one step looks at.
+            progress: told the count so far after each step but the last.
+        """
+        return await self._run(self._do.purge(before, step, progress))
+
+
+class Sessions:
+    """Sessions for code that blocks; the arguments and promises are those of `AsyncSessions`.
+
+    Raises:
+        ConfigurationError: the store or one of the application's functions awaits.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        store: SessionStore | str,
+        keys: KeySource | Any,
+        *,
+        users: Users | None = None,
+        listeners: Iterable[Listener] = (),
+        chance: Chance = Chance(),  # noqa: B008 - a frozen value
+    ) -> None:
+        store = stores.open(store) if isinstance(store, str) else store
+        listeners = tuple(listeners)
+        if faults := [*blocking_faults(store), *async_faults(users, listeners)]:
+            raise ConfigurationError(faults)
+        flows = build_flows(
+            settings, store, keyrings.open(keys), users,
+            chance=chance, call=call_blocking, floors=FloorMap(), listeners=listeners,
+        )  # fmt: skip
+        self._do = Coroutines(flows)
+
+    @classmethod
+    def over(cls, flows: Flows) -> Sessions:
+        """Give the door to flows that exist already."""
+        door = cls.__new__(cls)
+        door._do = Coroutines(flows)
+        return door
+
+    def start(
+        self,
+        principal: Principal,
+        *,
+        transport: Transport = "body",
+        remember: bool = True,
+        client_id: str = "default",
+        scope: str | None = None,
+        amr: Sequence[str] = (),
+        claims: Mapping[str, Any] | None = None,
+        client: Client = _NO_ONE,
+    ) -> TokenPair:
+        """Start a session; see `AsyncSessions.start`."""
+        return drive(self._do.start(principal, _start(transport, remember, client_id, scope, amr, claims, client)))
+
+    def refresh(
+        self, refresh_token: str, *, transport: Transport = "body", binding: str | None = None,
+        scope: str | None = None,
+    ) -> TokenPair:  # fmt: skip
+        """Turn the key of a session; see `AsyncSessions.refresh`."""
+        return drive(self._do.refresh(refresh_token, transport, binding, scope))
+
+    def step_up(
+        self, refresh_token: str, *, transport: Transport = "body", binding: str | None = None,
+        amr: Sequence[str] | None = None, claims: Mapping[str, Any] | None = None, rebind: bool = False,
+    ) -> TokenPair:  # fmt: skip
+        """Note that the user proved again who they are; see `AsyncSessions.step_up`."""
+        new_amr = None if amr is None else tuple(amr)
+        return drive(self._do.step_up(refresh_token, transport, binding, new_amr, claims, rebind))
+
+    def end(self, session_id: str, *, reason: EndReason = EndReason.ENDED) -> bool:
+        """End one session; see `AsyncSessions.end`."""
+        return drive(self._do.end(session_id, reason))
+
+    def end_user(self, subject: str, *, keep: str | None = None, reason: EndReason = EndReason.LOGOUT_ALL) -> int:
+        """End all sessions of a user; see `AsyncSessions.end_user`."""
+        return drive(self._do.end_all(subject, keep, reason))
+
+    def end_all(self, *, reason: EndReason = EndReason.ENDED) -> int:
+        """End every session of the realm; see `AsyncSessions.end_all`."""
+        return drive(self._do.end_all(None, None, reason))
+
+    def require(self, subject: str) -> int:
+        """Make a user's access tokens stale; see `AsyncSessions.require`."""
+        return drive(self._do.require(subject))
+
+    def list(self, subject: str) -> Sequence[Session]:
+        """Give a user's live sessions, oldest first."""
+        return drive(self._do.list(subject))
+
+    def purge(
+        self, *, before: datetime | None = None, step: int = PURGE_STEP,
+        progress: Callable[[int], None] | None = None,
+    ) -> int:  # fmt: skip
+        """Delete sessions that were over before a moment; see `AsyncSessions.purge`."""
+        return drive(self._do.purge(before, step, progress))
+
+
+def _start(
+    transport: Transport, remember: bool, client_id: str, scope: str | None, amr: Sequence[str],
+    claims: Mapping[str, Any] | None, client: Client,
+) -> Start:  # fmt: skip
+    return Start(
+        transport=transport, remember=remember, client_id=client_id, scope=scope, amr=tuple(amr),
+        claims=dict(claims or {}), client=client,
+    )  # fmt: skip
+
+
+def async_caller(store: SessionStore, bridge: Bridge | None) -> Caller:
+    """Give the way an async door calls an application's functions.
+
+    Raises:
+        ConfigurationError: the store blocks and there is no bridge to worker threads.
+    """
+    if bridge is None:
+        if store.colour == "sync":
+            raise ConfigurationError(
+                ["the store blocks: use Sessions, or give AsyncSessions a bridge to worker threads"]
+            )
+        return call_either
+    return call_from_thread(bridge) if store.colour == "sync" else call_from_loop(bridge)
+
+
+async def run_async(coroutine: Coroutine[Any, Any, T], store: SessionStore, bridge: Bridge | None) -> T:
+    """Await a flow, or move the whole of it to a worker thread where its store blocks: one hop."""
+    if store.colour != "sync" or bridge is None:
+        return await coroutine
+    return await bridge.run_blocking(lambda: drive(coroutine))
+
+
+def blocking_faults(store: SessionStore) -> list[str]:
+    """Say why a blocking door cannot use a store; empty where it can."""
+    if store.colour != "async":
+        return []
+    return ["the store awaits, but this door blocks: give it a store over a blocking client, or use AsyncSessions"]

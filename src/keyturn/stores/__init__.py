@@ -1,0 +1,211 @@
+"""Where sessions are kept: the eleven verbs that a store is, and `open` to get one by its address.
+
+A store holds no rule of its own, reads no clock, tells no events. Each verb is one committed transaction. Times are
+aware UTC with microseconds and come back as they were given; a driver's exceptions and timeouts come out as StoreError.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, Protocol
+
+from .._colour import Colour
+from ..errors import ConfigurationError
+from ..session import EndReason, Session, Transport
+
+#: The floor of a session that ended: above every generation.
+ENDED: Final = 2**63 - 1
+
+#: After so many recoveries in a row a predecessor is honoured no longer (protocol section 4, row 10).
+MAX_RECOVERIES: Final = 8
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Changes:
+    """What a step-up changes besides the generation; None leaves a field as it is.
+
+    Args:
+        floor: refresh tokens below it are dead, silently.
+        access_floor: announced in the log in the same transaction.
+        until: how long the log keeps the announcement.
+    """
+
+    floor: int
+    access_floor: int
+    until: datetime
+    authenticated_at: datetime | None = None
+    amr: tuple[str, ...] | None = None
+    scope: str | None = None
+    claims: Mapping[str, Any] | None = None
+    binding: bytes | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Turn:
+    """One turn of the key: the conditions and the effects of `SessionStore.advance`.
+
+    Args:
+        client_id: compared with the row's where given.
+        generation: what the row must have.
+        to: the generation it gets.
+        turned_before: the row must have turned and recovered (if ever) at or before this, unless its generation is 0
+            or its access_floor lies above its generation; None asks for no wait.
+        idle_remember: the new idle end of a remembered session (capped by its absolute end); None leaves it.
+        idle_session: the same for a session without `remember`; None where `idle_remember` is.
+    """
+
+    id: str
+    realm: str
+    transport: Transport
+    generation: int
+    seed_digest: bytes
+    binding: bytes | None
+    now: datetime
+    to: int
+    client_id: str | None = None
+    turned_before: datetime | None = None
+    idle_remember: datetime | None = None
+    idle_session: datetime | None = None
+    changes: Changes | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Revocation:
+    """One entry of the revocation log.
+
+    Args:
+        session_id: 22 characters.
+        floor: access tokens below this generation are stale; `ENDED` for a session that is over.
+        until: from then on no access token that it concerns can be unexpired, and the entry may go.
+    """
+
+    session_id: str
+    floor: int
+    until: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Revocations:
+    """Log entries in commit order, and where the log stood.
+
+    Args:
+        position: opaque; given back to read on from here.
+        complete: False where `after` was older than the log: the entries are a new snapshot.
+    """
+
+    entries: Sequence[Revocation]
+    position: str
+    complete: bool = True
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Purged:
+    """What one bounded step of `purge` did.
+
+    Args:
+        count: how many sessions it removed.
+        cursor: where to go on; None when the walk is over.
+    """
+
+    count: int
+    cursor: str | None
+
+
+class SessionStore(Protocol):
+    """Where sessions are kept. ``keyturn.testing.StoreConformance`` is this contract as a test suite."""
+
+    @property
+    def colour(self) -> Colour:
+        """What the store's client does: block, await, or either."""
+        ...
+
+    async def add(self, session: Session) -> None:
+        """Keep a new session; a duplicate id raises StoreError and changes nothing."""
+        ...
+
+    async def get(self, id: str) -> Session | None:  # noqa: A002 - the protocol's own word
+        """Give the row, ended and expired ones too; None where there is none."""
+        ...
+
+    async def advance(self, turn: Turn) -> Session | None:
+        """Turn the key if every condition of `turn` holds, and give the row after; else change nothing and give None.
+
+        Conditions: id, realm, transport, client_id (where given), seed_digest, binding (None equals None), generation
+        are equal; generation >= floor; live at ``now``; `turned_before` as told there.
+        Effects: generation = to, rotated_at = now, recoveries = 0 if recovered_at is None, recovered_at = None,
+        idle_expires_at = min(idle_remember or idle_session, expires_at) where given, and `changes` with its log entry.
+        Atomic; one statement and one network turn where the engine can.
+        """
+        ...
+
+    async def recover(self, id: str, *, generation: int, now: datetime) -> Session | None:  # noqa: A002
+        """Set recovered_at = now and count it, if the generation still is that, the row has not ended and fewer than
+        `MAX_RECOVERIES` were counted; give the row after, else None."""
+        ...
+
+    async def find(self, realm: str, subject: str, *, now: datetime) -> Sequence[Session]:
+        """Give a user's live sessions, oldest first (created_at, then id)."""
+        ...
+
+    async def end(self, ids: Iterable[str], *, at: datetime, reason: EndReason, until: datetime) -> Sequence[Session]:
+        """End sessions and announce it; give those that this call ended. Ended and unknown ids are passed over.
+
+        user_agent, ip and device_name are cleared in the row; the returned rows still carry them.
+        """
+        ...
+
+    async def end_all(
+        self,
+        realm: str,
+        subject: str | None,
+        *,
+        keep: str | None = None,
+        at: datetime,
+        reason: EndReason,
+        until: datetime,
+    ) -> Sequence[Session]:
+        """End all sessions of a user, or of the whole realm where `subject` is None, but for the id `keep`.
+
+        Gives the sessions that this call ended and that were live at `at`; for a whole realm in bounded steps.
+        """
+        ...
+
+    async def acknowledge(self, generations: Mapping[str, int]) -> None:
+        """Raise `delivered` to these generations; never lowers it, never above the row's generation."""
+        ...
+
+    async def require(self, floors: Mapping[str, int], *, until: datetime) -> None:
+        """Raise access_floor in rows that have not ended, and announce it; never lowers it."""
+        ...
+
+    async def revocations(self, after: str | None) -> Revocations:
+        """Give the log's entries after a position in commit order (all of them after None); duplicates are allowed."""
+        ...
+
+    async def purge(self, before: datetime, *, limit: int, after: str | None = None) -> Purged:
+        """Delete sessions that expired, idled out or ended before `before`, in one bounded step along the primary key.
+
+        `limit` bounds the rows looked at. The first step of a walk also drops log entries whose `until` has passed
+        by `before`.
+        """
+        ...
+
+
+def open(url: str) -> SessionStore:  # noqa: A001 - reads as stores.open(url)
+    """Open a store by its address: ``memory:`` or ``sqlite:///path/to/file.db``.
+
+    Raises:
+        ConfigurationError: the address names no store that is known here.
+    """
+    if url in ("memory:", "memory://"):
+        from .memory import MemoryStore  # noqa: PLC0415 - backends are loaded only when asked for
+
+        return MemoryStore()
+    if url.startswith("sqlite:///"):
+        from .sqlite import SqliteStore  # noqa: PLC0415
+
+        return SqliteStore(url.removeprefix("sqlite:///"))
+    scheme = url.partition(":")[0]
+    raise ConfigurationError([f"no store is known for {scheme!r}: use sqlite:///PATH or memory:"])

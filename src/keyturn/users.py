@@ -1,0 +1,60 @@
+"""What an application supplies: its users, and the programs that may ask in their name."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Protocol
+
+_NO_CLAIMS: Mapping[str, Any] = MappingProxyType({})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Principal:
+    """A user, as far as sessions care.
+
+    Args:
+        subject: the user's opaque id, at most 255 characters; it never changes and is never given to another user.
+        disabled: True where the user may not be signed in (unverified, suspended, deleted).
+        scopes: everything that the user may be granted.
+        claims: what access tokens shall say besides; plain JSON, none of the reserved names.
+        source: the application's own user object, handed through to its hooks.
+    """
+
+    subject: str
+    disabled: bool = False
+    scopes: frozenset[str] = frozenset()
+    claims: Mapping[str, Any] = field(default_factory=lambda: _NO_CLAIMS)
+    source: Any = field(default=None, repr=False, compare=False)
+
+
+class Users(Protocol):
+    """All that an application must supply; each method may be plain or ``async``."""
+
+    def authenticate(
+        self, username: str, password: str, request: Any, /
+    ) -> Principal | None | Awaitable[Principal | None]:
+        """Give the user whose name and password these are, else None.
+
+        It takes as long for an unknown name as for a wrong password (hash a dummy), and it raises where it cannot
+        tell; `request` is the framework's own, None outside HTTP.
+        """
+        ...
+
+    def load(self, subject: str, /) -> Principal | None | Awaitable[Principal | None]:
+        """Give the user of that id from the primary database, None where there is none; raise where it cannot tell."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RegisteredClient:
+    """A program that users sign in with (RFC 6749 section 2).
+
+    Args:
+        id: the client_id; never equal to a user's subject.
+        secret_digest: SHA-256 of the client's secret in hexadecimal; None for a public client.
+    """
+
+    id: str
+    secret_digest: str | None = field(default=None, repr=False)
