@@ -7,26 +7,23 @@ on as they were written.
 from __future__ import annotations
 
 import os
-import re
-import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, cast
 
-from ._reading import did_you_mean, folded, read_settings
-from ._validation import shown
+from ._reading import COOKIE_NAMES, did_you_mean, folded, read_settings, settings_of, shown_name
+from ._toml import read_toml
 from .errors import ConfigurationError
 from .settings import SETTING_NAMES, Settings
 
 _ENVIRONMENT: Final = "KEYTURN_"
-#: Tables of the file that others read.
-_OTHERS: Final = ("server", "throttle", "clients")
+#: Tables that others read; variables can only spell the flat ones.
+_FLAT_TABLES: Final = ("server", "throttle")
+_TABLES: Final = ("keyturn", *_FLAT_TABLES, "clients")
 #: Read by the project's own scripts; it may stand in any environment where Keyturn is developed.
 _NOT_OURS: Final = frozenset({"setup"})
-_AT_LINE: Final = re.compile(r"at line ([0-9]+)")
-_TELLING: Final = re.compile(r"secret|password|digest|token|key|store|://", re.IGNORECASE)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,9 +48,12 @@ class Configuration:
 class _Source:
     """What a file or an environment says, sorted by who reads it; `faults` are about names and shapes."""
 
-    settings: Mapping[str, object] = field(default_factory=dict)
-    others: Mapping[str, object] = field(default_factory=dict)
-    faults: list[str] = field(default_factory=list)
+    settings: Mapping[str, Any]
+    others: Mapping[str, Any]
+    faults: Sequence[str]
+
+
+_NOTHING: Final = _Source(settings={}, others={}, faults=())
 
 
 def settings_from_mapping(values: Mapping[str, object]) -> Settings:
@@ -80,20 +80,24 @@ def load_configuration(
     Raises:
         ConfigurationError: with every fault that was found and where; no secret is shown.
     """
-    file = _Source() if path is None else _sorted_tables(_parsed(Path(path)))
+    file = _NOTHING if path is None else _sorted_tables(read_toml(Path(path)))
     surroundings = _sorted_variables(os.environ if environment is None else environment)
     lower, named = read_settings(file.settings, texts=False)
-    upper, _ = read_settings(surroundings.settings, texts=True)
+    upper, _ = read_settings(surroundings.settings, texts=True)  # its names are known already
+    chosen, rest = _merged(lower, upper), _merged(file.others, surroundings.others)
+    clients = rest.pop("clients", ())
     faults = [f"{path}: {fault}" for fault in [*file.faults, *(f"[keyturn] {fault}" for fault in named)]]
     faults += surroundings.faults
-    rest = _merged(file.others, surroundings.others)
-    clients = rest.pop("clients", ())
-    chosen = _merged(lower, upper)
     if chosen.get("issuer") is None and default_issuer is not None:
         chosen["issuer"] = _ask(default_issuer, _frozen(rest), faults)
-    told = partial(_placed, names_of_file=_flat(lower), names_of_environment=_flat(upper), path=path)
-    settings = settings_of(chosen, faults, told)
-    return Configuration(settings=settings, clients=_frozen(clients), rest=_frozen(rest), path=path and Path(path))
+    places = _places(lower, f"{path}: [keyturn] ") | _places(upper)
+    settings = settings_of(chosen, faults, lambda fault: places.get(fault.partition(" ")[0], "") + fault)
+    return Configuration(
+        settings=settings,
+        clients=_frozen(clients),
+        rest=_frozen(rest),
+        path=None if path is None else Path(path),
+    )
 
 
 def _ask(default_issuer: Callable[[Mapping[str, Any]], str], rest: Mapping[str, Any], faults: list[str]) -> str:
@@ -101,12 +105,21 @@ def _ask(default_issuer: Callable[[Mapping[str, Any]], str], rest: Mapping[str, 
         return default_issuer(rest)
     except ConfigurationError as error:
         faults += error.faults
-        return "https://unknown.invalid"  # only so that the other settings are judged too
+        return "https://unknown.invalid"  # nothing is built any more, but the other settings are judged too
+
+
+def _places(chosen: Mapping[str, Any], place: str | None = None) -> dict[str, str]:
+    names = [*chosen, *(f"cookie.{name}" for name in chosen.get("cookie", ()))]
+    return {name: _variable(name) + ": " if place is None else place for name in names}
+
+
+def _variable(name: str) -> str:
+    return _ENVIRONMENT + name.upper().replace(".", "__")
 
 
 def _merged(lower: Mapping[str, Any], upper: Mapping[str, Any]) -> dict[str, Any]:
-    both = {name for name in lower.keys() & upper.keys() if isinstance(lower[name], dict)}
-    return {**lower, **upper} | {name: _merged(lower[name], upper[name]) for name in both}
+    shared = [name for name in upper if isinstance(lower.get(name), dict) and isinstance(upper[name], dict)]
+    return {**lower, **upper, **{name: {**lower[name], **upper[name]} for name in shared}}
 
 
 def _frozen(value: Any) -> Any:
@@ -118,44 +131,67 @@ def _frozen(value: Any) -> Any:
     return value
 
 
-# --- where a fault comes from ----------------------------------------------------------------------------------------
+# --- the file --------------------------------------------------------------------------------------------------------
 
 
-def _flat(chosen: Mapping[str, Any]) -> frozenset[str]:
-    return frozenset(chosen) | {f"cookie.{name}" for name in chosen.get("cookie", ())}
+def _sorted_tables(data: Mapping[str, object]) -> _Source:
+    tables, twice = folded(data, "")
+    faults = [*twice, *_misplaced(tables)]
+    settings = tables.get("keyturn", {})
+    others: dict[str, Any] = {}
+    for name in _FLAT_TABLES:
+        if isinstance(table := tables.get(name, {}), dict):
+            others[name], more = folded(cast("dict[str, object]", table), f"[{name}] ")
+            faults += more
+    if _is_tables(clients := tables.get("clients", [])):
+        others["clients"] = clients
+    return _Source(settings=settings if isinstance(settings, dict) else {}, others=others, faults=faults)
 
 
-def _placed(
-    fault: str, *, names_of_file: frozenset[str], names_of_environment: frozenset[str], path: str | os.PathLike[str] | None
-) -> str:
-    name = fault.partition(" ")[0]  # a fault of the settings begins with the setting's name
-    if name in names_of_environment:
-        return f"{_variable(name)}: {fault}"
-    return f"{path}: [keyturn] {fault}" if name in names_of_file else fault
+def _misplaced(tables: Mapping[str, object]) -> Iterable[str]:
+    for name, value in tables.items():
+        if name in SETTING_NAMES:
+            yield f"{name} stands outside of [keyturn]: move it below that line"
+        elif name not in _TABLES:
+            yield f"[{shown_name(name)}] is no table that is read here{did_you_mean(name, _TABLES)}"
+        elif name == "clients" and not _is_tables(value):
+            yield "clients is no list of tables: begin each with a line [[clients]]"
+        elif name != "clients" and not isinstance(value, dict):
+            yield f"{name} is no table: write a line [{name}] and the names below it"
 
 
-def _variable(name: str) -> str:
-    return _ENVIRONMENT + name.upper().replace(".", "__")
+def _is_tables(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(item, dict) for item in cast("list[object]", value))
 
 
 # --- the environment -------------------------------------------------------------------------------------------------
 
 
 def _sorted_variables(environment: Mapping[str, str]) -> _Source:
-    ours = {name.removeprefix(_ENVIRONMENT): value for name, value in environment.items() if name.startswith(_ENVIRONMENT)}
-    table, twice = folded(ours, _ENVIRONMENT)
-    source = _Source(settings={}, faults=twice)
+    ours = {
+        name.removeprefix(_ENVIRONMENT): text for name, text in environment.items() if name.startswith(_ENVIRONMENT)
+    }
+    variables, twice = folded(ours, _ENVIRONMENT)
     settings: dict[str, Any] = {}
     others: dict[str, Any] = {}
     faults = list(twice)
-    for name, value in table.items():
-        first, *inner = name.split("__")
+    for name, text in variables.items():
+        table, _, inner = name.partition("__")
         if name in SETTING_NAMES and name != "cookie":
-            settings[name] = value
-        elif first == "cookie" and inner and inner[0] in COOKIE_NAMES and len(inner) == 1:
-            settings.setdefault("cookie", {})[inner[0]] = value
-        elif first in _TABLES and len(inner) == 1 and inner[0]:
-            others.setdefault(first, {})[inner[0]] = value
+            settings[name] = text
+        elif table == "cookie" and inner in COOKIE_NAMES:
+            settings.setdefault("cookie", {})[inner] = text
+        elif table in _FLAT_TABLES and inner:
+            others.setdefault(table, {})[inner] = text
         elif name not in _NOT_OURS:
-            faults.append(_no_variable(name))
+            faults.append(_unknown_variable(name))
     return _Source(settings=settings, others=others, faults=faults)
+
+
+def _unknown_variable(name: str) -> str:
+    known = [*SETTING_NAMES, *(f"cookie__{inner}" for inner in COOKIE_NAMES), *(f"{table}__" for table in _FLAT_TABLES)]
+    known.remove("cookie")
+    shown = shown_name(_variable(name))
+    if name in _TABLES or name == "cookie":
+        return f"{shown} is a table: write {shown}__ and the name in it"
+    return f"{shown} is no setting{did_you_mean(_variable(name), map(_variable, known))}"

@@ -78,7 +78,9 @@ def read_settings(values: Mapping[str, object], *, texts: bool) -> tuple[dict[st
 
 def _known(values: Mapping[str, object], names: tuple[str, ...], place: str) -> tuple[dict[str, object], list[str]]:
     table, faults = folded(values, place)
-    faults += [f"{place}{shown_name(name)} is no setting{did_you_mean(name, names)}" for name in table if name not in names]
+    faults += [
+        f"{place}{shown_name(name)} is no setting{did_you_mean(name, names)}" for name in table if name not in names
+    ]
     return {name: value for name, value in table.items() if name in names}, faults
 
 
@@ -101,7 +103,7 @@ def settings_of(chosen: Mapping[str, Any], faults: Iterable[str], told: Callable
     Raises:
         ConfigurationError: with all of them.
     """
-    arguments = {**chosen, "cookie": CookieSettings(**chosen.get("cookie", {}))}
+    arguments: dict[str, Any] = {**chosen, "cookie": CookieSettings(**chosen.get("cookie", {}))}
     try:
         settings = Settings(**arguments)
     except ConfigurationError as error:

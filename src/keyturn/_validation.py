@@ -56,16 +56,16 @@ _SHOWN: Final = 60
 
 
 class CookieChoices(Protocol):
-    """What is judged of a ``CookieSettings``."""
+    """What is judged of a ``CookieSettings``; nothing is known of the types yet."""
 
     @property
-    def suffix(self) -> str: ...  # noqa: D102
+    def suffix(self) -> Any: ...
     @property
-    def access_in_cookie(self) -> bool: ...  # noqa: D102
+    def access_in_cookie(self) -> Any: ...
     @property
-    def same_site(self) -> str: ...  # noqa: D102
+    def same_site(self) -> Any: ...
     @property
-    def partitioned(self) -> bool: ...  # noqa: D102
+    def partitioned(self) -> Any: ...
 
 
 class Unreadable(str):
@@ -111,7 +111,7 @@ def _wrong_types(chosen: Mapping[str, Any], cookie_type: type[CookieChoices]) ->
             yield name, f"{name} is not {what}"
 
 
-def _not_of_type(name: str, value: object, cookie_type: type[CookieChoices]) -> str | None:  # noqa: C901
+def _not_of_type(name: str, value: object, cookie_type: type[CookieChoices]) -> str | None:
     if name in DURATIONS:
         return None if isinstance(value, timedelta) else "a timedelta"
     if name in SWITCHES:

@@ -171,7 +171,7 @@ class Settings:
         recent_auth: timedelta = timedelta(minutes=15),
         transports: Sequence[Transport] | None = None,
         binding: Literal["cookie", "none"] = "cookie",
-        cookie: CookieSettings = CookieSettings(),  # noqa: B008 - a frozen value
+        cookie: CookieSettings = CookieSettings(),
         origins: Sequence[str] = (),
         algorithm: Literal["ES256", "Ed25519", "RS256"] = "ES256",
         staleness_bound: timedelta = timedelta(seconds=5),
@@ -179,10 +179,10 @@ class Settings:
         docs_login: bool = False,
         wire_format: Literal["standard"] = "standard",
     ) -> None:
-        given = dict(locals())
+        given: dict[str, Any] = dict(locals())
         del given["self"]
-        base = _PROFILES.get(profile, _BROWSER) if isinstance(profile, str) else _BROWSER  # a fault, told below
-        chosen = {name: base.get(name) if value is None else value for name, value in given.items()}
+        base = _PROFILES.get(str(profile), _BROWSER)  # an unknown one is a fault, told below
+        chosen: dict[str, Any] = {name: base.get(name) if value is None else value for name, value in given.items()}
         if faults := faults_of(chosen, cookie_type=CookieSettings):
             raise ConfigurationError(faults)
         chosen["audience"] = chosen["audience"] or chosen["issuer"]
