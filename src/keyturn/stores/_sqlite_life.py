@@ -60,9 +60,11 @@ class WriterOnDemand:
 
     def _started(self) -> Writer:
         try:
-            return Writer(self._connect)
+            writer = Writer(self._connect)
         except RuntimeError as error:
             raise StoreError(cause=str(error)) from error
+        _writers.add(writer)
+        return writer
 
     def _stop(self) -> None:
         writer, self._writer = self._writer, None
@@ -72,34 +74,39 @@ class WriterOnDemand:
 
 
 _all: weakref.WeakSet[WriterOnDemand] = weakref.WeakSet()
+_writers: weakref.WeakSet[Writer] = weakref.WeakSet()  # those of forgotten stores, too, until their thread has ended
 _registering = threading.Lock()
 _held: list[WriterOnDemand] = []
 
-# SQLite keeps one table of file locks for all connections of a process. A child of a fork would inherit it, believe to
-# hold locks that only its parent holds, and lose what it writes. So no connection is open while a process forks.
 
+def _quiesce() -> None:
+    """End every writer, and let none begin before `_resume`.
 
-def _before_fork() -> None:
+    SQLite keeps one table of file locks for all connections of a process. The child of a fork would inherit it, believe
+    to hold locks that only its parent holds, and lose what it writes. So no connection is open while a process forks.
+    """
     _registering.acquire()
     _held[:] = _all
-    for writer in _held:
-        writer.hold()
+    for writer_on_demand in _held:
+        writer_on_demand.hold()
+    for writer in list(_writers):
+        writer.stop()
+        writer.join()
 
 
-def _after_fork() -> None:
-    if not _held and not _registering.locked():
-        return  # a fork that skipped `_before_fork`
-    for writer in _held:
-        writer.release()
-    _held.clear()
+def _resume() -> None:
+    if not _registering.locked():
+        return  # somebody forked without telling Python before
+    while _held:
+        _held.pop().release()
     _registering.release()
 
 
 def _at_exit() -> None:
-    for writer in list(_all):
-        writer.close()
+    _quiesce()
+    _resume()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork)
+    os.register_at_fork(before=_quiesce, after_in_parent=_resume, after_in_child=_resume)
 atexit.register(_at_exit)
