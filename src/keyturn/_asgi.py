@@ -86,7 +86,9 @@ def request_of(
     )
 
 
-def _reader(receive: Receive) -> Callable[[int], Awaitable[bytes]]:
+def reader(receive: Receive) -> Callable[[int], Awaitable[bytes]]:
+    """Give what reads a body, but never more of it than it is asked for and the message at hand holds."""
+
     async def read(limit: int) -> bytes:
         body = b""
         more = True
@@ -128,7 +130,7 @@ def wrap(service: Service, app: App, native: Native) -> App:
         if kind == "websocket":
             await Watched(service, scope, receive, send).run(app)
         elif service.answers(_route_path(scope)):
-            request = request_of(service, scope, native(scope, receive), _reader(receive))
+            request = request_of(service, scope, native(scope, receive), reader(receive))
             await send_reply(await service.handle(request), send)
         else:
             await app(scope, receive, send)
