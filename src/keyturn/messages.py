@@ -6,10 +6,11 @@ octet, and ``Set-Cookie`` is rendered here, equal in every framework and Python 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 RawHeaders: TypeAlias = Sequence[tuple[bytes, bytes]]
 SameSite: TypeAlias = Literal["Strict", "Lax", "None"]
@@ -135,17 +136,22 @@ class Reply:
         return fields
 
 
+#: A run of the characters that our names consist of; whatever else stands in a crumb may be a boundary to somebody.
+_WORD: Final = re.compile(r"[0-9a-z_-]+")
+
+
 def take_cookies(headers: RawHeaders, names: frozenset[str]) -> tuple[RawHeaders, Cookies]:
     """Split our cookies from a request's headers: the application and its logs never see them (security.md CK-14).
 
-    A field is split at ``;`` and trimmed of spaces and tabs only; a name is ours if its octets are (CK-08). A name
-    that looks like ours, in other case or beside other white space, is dropped: frameworks take such for ours.
+    A field is split at ``;`` and trimmed of spaces and tabs only; a name is ours if its octets are (CK-08). What only
+    looks like one of ours (in other case, beside other white space, after a comma, without a value) is dropped:
+    frameworks take such for ours.
 
     Args:
         headers: names in lower case, as the server gave them.
         names: the exact names of our cookies.
     """
-    if not any(key == b"cookie" and b"kt_" in value.lower() for key, value in headers):
+    if not any(key == b"cookie" and _may_hold_ours(value) for key, value in headers):
         return headers, NO_COOKIES
     lookalikes = frozenset(name.casefold() for name in names)
     kept: list[tuple[bytes, bytes]] = []
@@ -160,28 +166,31 @@ def take_cookies(headers: RawHeaders, names: frozenset[str]) -> tuple[RawHeaders
     return kept, _collect(found)
 
 
+def _may_hold_ours(field: bytes) -> bool:
+    # Every name of ours has "kt_" in it. The k is left out: U+212A folds to it, and its octets are others.
+    return b"t_" in field or b"T_" in field
+
+
 def _sift(field: bytes, names: frozenset[str], lookalikes: frozenset[str], found: list[tuple[str, str]]) -> bytes:
-    rest = []
+    rest: list[bytes] = []
     for crumb in field.split(b";"):
-        name, _, value = crumb.strip(b" \t").partition(b"=")
-        exact = name.decode("latin-1").rstrip(" \t")
-        if exact in names:
+        name, equals, value = crumb.partition(b"=")
+        exact = name.strip(b" \t").decode("latin-1")
+        if equals and exact in names:
             found.append((exact, value.strip(b" \t").decode("latin-1")))
-        elif not _looks_like_ours(name, lookalikes):
+        elif crumb.strip(b" \t") and not (_may_hold_ours(crumb) and _looks_like_ours(crumb, lookalikes)):
             rest.append(crumb)
     return b";".join(rest).strip(b" \t")
 
 
-def _looks_like_ours(name: bytes, lookalikes: frozenset[str]) -> bool:
-    if b"_" not in name:
-        return False
-    readings = {name.decode("latin-1"), name.decode("utf-8", "replace")}
-    return any(_bare(part) in lookalikes for reading in readings for part in reading.split(","))
-
-
-def _bare(name: str) -> str:
-    printable = "".join(character for character in name if character.isprintable() and not character.isspace())
-    return printable.strip('"').casefold()
+def _looks_like_ours(crumb: bytes, lookalikes: frozenset[str]) -> bool:
+    # Readers differ in what they trim, unquote or split at; none reads a name out of the middle of a word, and none
+    # finds one in a value unless an equals sign follows (http.cookies starts anew at white space).
+    before, *values = crumb.decode("utf-8", "replace").casefold().split("=")
+    words = _WORD.findall(before)
+    for part in values[:-1]:
+        words += _WORD.findall(part)[-1:]
+    return not lookalikes.isdisjoint(words)
 
 
 def _collect(found: Iterable[tuple[str, str]]) -> Cookies:
