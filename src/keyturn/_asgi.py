@@ -49,7 +49,11 @@ class LoopBridge:
 
     def run_in_loop(self, function: Callable[..., Awaitable[T]], /, *args: Any) -> T:
         """Run an async function in the loop that this worker thread came from."""
-        return anyio.from_thread.run(function, *args)
+
+        async def run() -> T:
+            return await function(*args)
+
+        return anyio.from_thread.run(run)
 
 
 async def _no_body(_limit: int) -> bytes:
@@ -153,13 +157,12 @@ async def _live(service: Service, app: App, scope: Scope, receive: Receive, send
             if message["type"] == "lifespan.startup.complete":
                 group.start_soon(_read_ahead, service)
             elif message["type"].startswith("lifespan.shutdown"):
-                group.cancel_scope.shield = False
                 await _flush(service)
             await send(message)
 
         try:
             await app(scope, receive, watched_send)
-        except Exception as error:  # raised below, outside the group, which would wrap it
+        except Exception as error:  # noqa: BLE001 - raised below, outside the group, which would wrap it
             failure = error
         group.cancel_scope.cancel()
     if failure is not None:

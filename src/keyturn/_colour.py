@@ -44,7 +44,7 @@ async def resolve(value: T | Awaitable[T]) -> T:
 
 def is_async(function: Callable[..., Any]) -> bool:
     """Say whether calling `function` gives something to await; knows callable objects too."""
-    return iscoroutinefunction(function) or iscoroutinefunction(getattr(function, "__call__", None))
+    return iscoroutinefunction(function) or iscoroutinefunction(type(function).__call__)
 
 
 class Caller(Protocol):
@@ -76,7 +76,7 @@ async def call_blocking(function: Callable[..., Any], /, *args: Any) -> Any:
     result = function(*args)
     if isinstance(result, Awaitable):
         _discard(result)
-        raise RuntimeError(_SUSPENDED)
+        raise RuntimeError(_SUSPENDED)  # noqa: TRY004 - it is the colour that is wrong
     return result
 
 

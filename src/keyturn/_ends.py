@@ -53,7 +53,7 @@ class Teller:
         for listener in self.listeners:
             try:
                 await self.call(listener, fact)
-            except Exception:  # whatever it was, it is the listener's
+            except Exception:  # noqa: BLE001 - whatever it was, it is the listener's
                 _log.exception("a listener failed on %s", type(fact).__name__)
 
 
@@ -97,9 +97,7 @@ class Ends:
         """End all sessions of a user, or of the whole realm where `subject` is None."""
         now = self.clock()
         until = _policy.announce_until(now, self.settings)
-        ended = await self.store.end_all(
-            self.settings.realm, subject, keep=keep, at=now, reason=reason, until=until
-        )
+        ended = await self.store.end_all(self.settings.realm, subject, keep=keep, at=now, reason=reason, until=until)
         await self._told_ended(ended, now, until, reason, origin)
         return ended
 
@@ -129,9 +127,7 @@ class Ends:
         """Give a user's live sessions, oldest first."""
         return await self.store.find(self.settings.realm, subject, now=self.clock())
 
-    async def purge(
-        self, before: datetime | None, limit: int, progress: Callable[[int], None] | None = None
-    ) -> int:
+    async def purge(self, before: datetime | None, limit: int, progress: Callable[[int], None] | None = None) -> int:
         """Delete what was over before `before` (now where left out), step by step; give how many rows went."""
         when = before or self.clock()
         step = await self.store.purge(when, limit=limit)

@@ -12,10 +12,10 @@ from hmac import compare_digest
 from typing import Any, Final, TypeAlias
 
 from ._refresh_token import RefreshToken, seed_digest
+from ._turn import MAX_RECOVERIES, Changes, Turn
 from .errors import RequestError
 from .session import MAX_GENERATION, MAX_SUBJECT, Client, Session, Transport, is_live, new_session_id
 from .settings import ACCESS_TOKEN_CEILING, UNREMEMBERED_IDLE, Settings
-from .stores import MAX_RECOVERIES, Changes, Turn
 from .users import Principal
 
 _ZERO: Final = timedelta(0)
@@ -103,7 +103,8 @@ def plan_turn(presented: Presented, *, now: datetime, settings: Settings) -> Tur
         now=now,
         to=token.generation + 1,
         turned_before=now - settings.leeway if waits else None,
-        **_idle_ends(now, settings),
+        idle_remember=_idle_end(now, settings, remember=True),
+        idle_session=_idle_end(now, settings, remember=False),
     )
 
 
@@ -120,21 +121,20 @@ def plan_catch_up(turn: Turn, decision: CatchUp) -> Turn:
     return replace(turn, generation=decision.generation, turned_before=None)
 
 
-def _idle_ends(now: datetime, settings: Settings) -> dict[str, datetime]:
+def _idle_end(now: datetime, settings: Settings, *, remember: bool) -> datetime | None:
     if not settings.sliding:
-        return {}
-    return {
-        "idle_remember": now + settings.idle_lifetime,
-        "idle_session": now + min(settings.idle_lifetime, UNREMEMBERED_IDLE),
-    }
+        return None
+    return now + (settings.idle_lifetime if remember else min(settings.idle_lifetime, UNREMEMBERED_IDLE))
 
 
 def decide_refresh(session: Session | None, presented: Presented, *, now: datetime, settings: Settings) -> Decision:
     """Say what becomes of a genuine refresh token that the store's step did not turn (protocol section 4)."""
     token = presented.token
     # rows 1 to 4: is there a session for it at all?
-    if session is None or (refusal := _no_session_for(session, presented, now, settings)):
-        return Refuse("session_ended", "unknown") if session is None else refusal
+    if session is None:
+        return Refuse("session_ended", "unknown")
+    if (refusal := _no_session_for(session, presented, now, settings)) is not None:
+        return refusal
     behind = session.generation - token.generation
     anchor = max(session.rotated_at, session.recovered_at or session.rotated_at)
     # a length of 0 switches a row off, also on a clock that went back
@@ -227,7 +227,8 @@ def plan_step_up(
         now=now,
         to=to,
         changes=changes,
-        **_idle_ends(now, settings),
+        idle_remember=_idle_end(now, settings, remember=True),
+        idle_session=_idle_end(now, settings, remember=False),
     )
 
 

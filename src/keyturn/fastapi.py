@@ -1,8 +1,8 @@
 """Keyturn for FastAPI: `keyturn.starlette` with guards as dependencies and our routes on the documentation page.
 
-    @app.get("/me")
-    async def me(claims: Annotated[Claims, Depends(auth.required)]) -> dict[str, str]:
-        return {"subject": claims.subject}
+@app.get("/me")
+async def me(claims: Annotated[Claims, Depends(auth.required)]) -> dict[str, str]:
+return {"subject": claims.subject}
 """
 
 from __future__ import annotations
@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from fastapi import FastAPI, Request as FastAPIRequest, Response
-from fastapi.openapi.models import HTTPBearer, OAuthFlowPassword, OAuthFlows, SecurityBase as Model
-from fastapi.openapi.models import OAuth2
+from fastapi.openapi.models import HTTPBearer, OAuth2, OAuthFlowPassword, OAuthFlows, SecurityBase as Model
 from fastapi.security import SecurityScopes
 from fastapi.security.base import SecurityBase
 from starlette.applications import Starlette
@@ -100,7 +99,9 @@ class Keyturn(starlette.Keyturn):
     def _document(self, app: FastAPI) -> None:
         async def answer(request: FastAPIRequest) -> Response:
             # Reached only where the layer is not around the application, as in a router that was mounted by hand.
-            return response_of(await self.handle(_asgi.request_of(self, request.scope, request, _asgi.reader(request.receive))))
+            return response_of(
+                await self.handle(_asgi.request_of(self, request.scope, request, _asgi.reader(request.receive)))
+            )
 
         for route in ROUTES:
             for method in route.methods:

@@ -6,7 +6,7 @@ or `check`, and turns a `Reply` into its response.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Iterable, Iterator
+from collections.abc import Callable, Coroutine, Generator, Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -15,6 +15,7 @@ from typing import Any, Final, Literal, TypeVar
 from . import keyrings, stores
 from ._build import Chance, build_flows
 from ._colour import Bridge, Caller, call_blocking, resolve
+from ._doors import async_caller, blocking_faults, run_async
 from ._flows import async_faults
 from .errors import ConfigurationError
 from .events import Listener, ReplyHook
@@ -27,7 +28,7 @@ from .http.guard import NOTHING_SPECIAL, Guard, Need
 from .keyrings import KeySource
 from .keys import KeyRing
 from .messages import Reply, Request
-from .sessions import AsyncSessions, Sessions, async_caller, blocking_faults, run_async
+from .sessions import AsyncSessions, Sessions
 from .settings import Settings
 from .stores import SessionStore
 from .throttle import NoThrottle, Throttle
@@ -205,7 +206,7 @@ class Service:
         store: SessionStore | str | None = None,
         keys: KeySource | KeyRing | None = None,
         settings: Settings | None = None,
-    ) -> Iterator[None]:
+    ) -> Generator[None, None, None]:
         """Replace parts for the length of a ``with`` block: for tests."""
         before = self._parts
         old = before.inputs
@@ -257,7 +258,7 @@ class Service:
         ]
         if self.door == "async":
             return faults
-        called = (*inputs.listeners, *inputs.reply_hooks)
+        called: list[Callable[..., Any]] = [*inputs.listeners, *inputs.reply_hooks]
         return [*faults, *blocking_faults(inputs.store), *async_faults(inputs.users, called)]
 
     def _caller(self, store: SessionStore) -> Caller:

@@ -10,7 +10,7 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import Enum
+from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, Literal, TypeAlias
 
@@ -28,7 +28,7 @@ MAX_SUBJECT = 255
 _NO_CLAIMS: Mapping[str, Any] = MappingProxyType({})
 
 
-class EndReason(str, Enum):
+class EndReason(StrEnum):
     """Why a session ended before its time."""
 
     LOGOUT = "logout"

@@ -10,12 +10,10 @@ from datetime import datetime
 from typing import Any, Final, TypeVar
 
 from . import keyrings, stores
-from ._binding import presented_digest
 from ._build import Chance, build_flows
-from ._colour import Bridge, Caller, call_blocking, call_either, call_from_loop, call_from_thread, drive
-from ._ends import NOWHERE
+from ._colour import Bridge, call_blocking, drive
+from ._doors import Coroutines, async_caller, blocking_faults, run_async, start_of
 from ._flows import Flows, async_faults
-from ._policy import Presented, Start
 from .errors import ConfigurationError
 from .events import Listener
 from .keyrings import KeySource
@@ -31,49 +29,6 @@ T = TypeVar("T")
 #: Measured on SQLite: steps of 500 rows keep refreshes waiting for less than 50 ms.
 PURGE_STEP: Final = 500
 _NO_ONE: Final = Client()
-
-
-class Coroutines:
-    """The verbs as coroutines, shared by both doors."""
-
-    __slots__ = ("_flows",)
-
-    def __init__(self, flows: Flows) -> None:
-        self._flows = flows
-
-    async def start(self, principal: Principal, how: Start) -> TokenPair:
-        return (await self._flows.start(principal, how)).pair
-
-    async def refresh(self, text: str, transport: Transport, binding: str | None, scope: str | None) -> TokenPair:
-        outcome = await self._flows.refresh(self._presented(text, transport, binding), scope=scope)
-        return outcome.pair
-
-    async def step_up(
-        self, text: str, transport: Transport, binding: str | None, amr: tuple[str, ...] | None,
-        claims: Mapping[str, Any] | None, rebind: bool,
-    ) -> TokenPair:  # fmt: skip
-        presented = self._presented(text, transport, binding)
-        return (await self._flows.step_up(presented, amr=amr, claims=claims, rebind=rebind)).pair
-
-    def _presented(self, text: str, transport: Transport, binding: str | None) -> Presented:
-        token = self._flows.issuer.seals.open(text, self._flows.clock())
-        return Presented(token=token, transport=transport, binding=presented_digest(binding))
-
-    async def end(self, session_id: str, reason: EndReason) -> bool:
-        known = await self._flows.ends.get(session_id)
-        return known is not None and bool(await self._flows.ends.end([session_id], reason))
-
-    async def end_all(self, subject: str | None, keep: str | None, reason: EndReason) -> int:
-        return len(await self._flows.ends.end_all(subject, reason, NOWHERE, keep=keep))
-
-    async def require(self, subject: str) -> int:
-        return await self._flows.ends.require(await self._flows.ends.find(subject))
-
-    async def list(self, subject: str) -> Sequence[Session]:
-        return await self._flows.ends.find(subject)
-
-    async def purge(self, before: datetime | None, step: int, progress: Callable[[int], None] | None) -> int:
-        return await self._flows.ends.purge(before, step, progress)
 
 
 class AsyncSessions:
@@ -118,7 +73,7 @@ class AsyncSessions:
     def over(cls, flows: Flows, bridge: Bridge | None) -> AsyncSessions:
         """Give the door to flows that exist already."""
         door = cls.__new__(cls)
-        door._take(flows, bridge)
+        door._take(flows, bridge)  # noqa: SLF001 - its own
         return door
 
     async def _run(self, coroutine: Coroutine[Any, Any, T]) -> T:
@@ -152,7 +107,9 @@ class AsyncSessions:
             RequestError: ``invalid_scope``.
             StoreError: the store cannot be asked.
         """
-        how = _start(transport, remember, client_id, scope, amr, claims, client)
+        how = start_of(
+            transport, remember=remember, client_id=client_id, scope=scope, amr=amr, claims=claims, client=client
+        )
         return await self._run(self._do.start(principal, how))
 
     async def refresh(
@@ -190,15 +147,13 @@ class AsyncSessions:
             TokenStaleError: the refresh token is not the current one; nothing changed.
         """
         new_amr = None if amr is None else tuple(amr)
-        return await self._run(self._do.step_up(refresh_token, transport, binding, new_amr, claims, rebind))
+        return await self._run(self._do.step_up(refresh_token, transport, binding, new_amr, claims, rebind=rebind))
 
     async def end(self, session_id: str, *, reason: EndReason = EndReason.ENDED) -> bool:
         """End one session of this realm; True if this call ended it."""
         return await self._run(self._do.end(session_id, reason))
 
-    async def end_user(
-        self, subject: str, *, keep: str | None = None, reason: EndReason = EndReason.LOGOUT_ALL
-    ) -> int:
+    async def end_user(self, subject: str, *, keep: str | None = None, reason: EndReason = EndReason.LOGOUT_ALL) -> int:
         """End all sessions of a user; give how many.
 
         Args:
@@ -264,7 +219,7 @@ class Sessions:
     def over(cls, flows: Flows) -> Sessions:
         """Give the door to flows that exist already."""
         door = cls.__new__(cls)
-        door._do = Coroutines(flows)
+        door._do = Coroutines(flows)  # noqa: SLF001 - its own
         return door
 
     def start(
@@ -280,7 +235,20 @@ class Sessions:
         client: Client = _NO_ONE,
     ) -> TokenPair:
         """Start a session; see `AsyncSessions.start`."""
-        return drive(self._do.start(principal, _start(transport, remember, client_id, scope, amr, claims, client)))
+        return drive(
+            self._do.start(
+                principal,
+                start_of(
+                    transport,
+                    remember=remember,
+                    client_id=client_id,
+                    scope=scope,
+                    amr=amr,
+                    claims=claims,
+                    client=client,
+                ),
+            )
+        )
 
     def refresh(
         self, refresh_token: str, *, transport: Transport = "body", binding: str | None = None,
@@ -295,7 +263,7 @@ class Sessions:
     ) -> TokenPair:  # fmt: skip
         """Note that the user proved again who they are; see `AsyncSessions.step_up`."""
         new_amr = None if amr is None else tuple(amr)
-        return drive(self._do.step_up(refresh_token, transport, binding, new_amr, claims, rebind))
+        return drive(self._do.step_up(refresh_token, transport, binding, new_amr, claims, rebind=rebind))
 
     def end(self, session_id: str, *, reason: EndReason = EndReason.ENDED) -> bool:
         """End one session; see `AsyncSessions.end`."""
@@ -323,42 +291,3 @@ class Sessions:
     ) -> int:  # fmt: skip
         """Delete sessions that were over before a moment; see `AsyncSessions.purge`."""
         return drive(self._do.purge(before, step, progress))
-
-
-def _start(
-    transport: Transport, remember: bool, client_id: str, scope: str | None, amr: Sequence[str],
-    claims: Mapping[str, Any] | None, client: Client,
-) -> Start:  # fmt: skip
-    return Start(
-        transport=transport, remember=remember, client_id=client_id, scope=scope, amr=tuple(amr),
-        claims=dict(claims or {}), client=client,
-    )  # fmt: skip
-
-
-def async_caller(store: SessionStore, bridge: Bridge | None) -> Caller:
-    """Give the way an async door calls an application's functions.
-
-    Raises:
-        ConfigurationError: the store blocks and there is no bridge to worker threads.
-    """
-    if bridge is None:
-        if store.colour == "sync":
-            raise ConfigurationError(
-                ["the store blocks: use Sessions, or give AsyncSessions a bridge to worker threads"]
-            )
-        return call_either
-    return call_from_thread(bridge) if store.colour == "sync" else call_from_loop(bridge)
-
-
-async def run_async(coroutine: Coroutine[Any, Any, T], store: SessionStore, bridge: Bridge | None) -> T:
-    """Await a flow, or move the whole of it to a worker thread where its store blocks: one hop."""
-    if store.colour != "sync" or bridge is None:
-        return await coroutine
-    return await bridge.run_blocking(lambda: drive(coroutine))
-
-
-def blocking_faults(store: SessionStore) -> list[str]:
-    """Say why a blocking door cannot use a store; empty where it can."""
-    if store.colour != "async":
-        return []
-    return ["the store awaits, but this door blocks: give it a store over a blocking client, or use AsyncSessions"]

@@ -1,8 +1,8 @@
 """Keyturn for Starlette: ``auth = Keyturn(settings, store=…, keys=…, users=…)``, then ``auth.install(app)``.
 
-    async def me(request):
-        claims = await auth.required(request)
-        return JSONResponse({"subject": claims.subject})
+async def me(request):
+claims = await auth.required(request)
+return JSONResponse({"subject": claims.subject})
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from starlette.applications import Starlette
 from starlette.requests import HTTPConnection, Request as StarletteRequest
@@ -94,10 +94,10 @@ class Keyturn(Service):
         """
         if app.middleware_stack is not None:
             raise RuntimeError("install Keyturn before the application handles its first request")
-        app.add_exception_handler(KeyturnError, self._answer_error)
+        app.add_exception_handler(KeyturnError, cast("Any", self._answer_error))  # one for HTTP and WebSocket alike
         build = app.build_middleware_stack
         # Outermost, also of middleware that is added later: nothing of the application sees our cookies.
-        app.build_middleware_stack = lambda: _asgi.wrap(self, build(), StarletteRequest)  # type: ignore[method-assign,assignment]  # the one place where Starlette offers no hook
+        app.build_middleware_stack = lambda: _asgi.wrap(self, build(), StarletteRequest)  # type: ignore[method-assign]  # the one place where Starlette offers no hook
 
     async def _answer_error(self, conn: Any, error: Exception) -> Response | None:
         if not isinstance(error, KeyturnError):

@@ -75,7 +75,9 @@ def _bearer(request: Request) -> str | None:
 
 
 def _subprotocol(request: Request) -> str | None:
-    offered = [part.strip(" \t") for line in request.header_values(b"sec-websocket-protocol") for part in line.split(",")]
+    offered = [
+        part.strip(" \t") for line in request.header_values(b"sec-websocket-protocol") for part in line.split(",")
+    ]
     if len(offered) != 2 or offered[0] != WEBSOCKET_PROTOCOL:
         return None
     return offered[1]

@@ -67,9 +67,7 @@ def require_own_host(request: Request, settings: Settings) -> None:
         return
     hosts = request.header_values(b"host")
     if len(hosts) != 1 or not is_loopback(_host_name(hosts[0])):
-        raise RequestError(
-            "The development profile answers on localhost only.", code="misdirected_request", status=421
-        )
+        raise RequestError("The development profile answers on localhost only.", code="misdirected_request", status=421)
 
 
 def _host_name(host: str) -> str:

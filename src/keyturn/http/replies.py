@@ -47,9 +47,7 @@ def json_reply(
 ) -> Reply:  # fmt: skip
     """Give a JSON answer; it is not to be stored unless `headers` say otherwise."""
     body = json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
-    return Reply(
-        status=status, headers=(("Content-Type", media_type), *headers), body=body, cookies=tuple(cookies)
-    )
+    return Reply(status=status, headers=(("Content-Type", media_type), *headers), body=body, cookies=tuple(cookies))
 
 
 def no_content(cookies: Iterable[Cookie] = ()) -> Reply:
@@ -112,7 +110,9 @@ def _session_cookies(
         yield _cookie(settings.access_cookie, pair.access_token, _seconds(pair.expires_at - now), settings)
 
 
-def _cookie(name: str, value: str, max_age: int | None, settings: Settings, *, partitioned: bool | None = None) -> Cookie:
+def _cookie(
+    name: str, value: str, max_age: int | None, settings: Settings, *, partitioned: bool | None = None
+) -> Cookie:
     return Cookie(
         name=name,
         value=value,
@@ -142,9 +142,7 @@ def cleared_doubles(request: Request, settings: Settings) -> tuple[Cookie, ...]:
 
 def with_cookies(reply: Reply, cookies: Iterable[Cookie]) -> Reply:
     """Put cookies before those of a reply, so that what it sets wins over what is cleared."""
-    return Reply(
-        status=reply.status, headers=reply.headers, body=reply.body, cookies=(*cookies, *reply.cookies)
-    )
+    return Reply(status=reply.status, headers=reply.headers, body=reply.body, cookies=(*cookies, *reply.cookies))
 
 
 # --- errors --------------------------------------------------------------------------------------------------------

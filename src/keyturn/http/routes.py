@@ -109,11 +109,11 @@ async def _answer(core: Core, request: Request, route: Route | None, last: str) 
         forgery.require_own_host(request, core.settings)
         return await _endpoint(request, route)(core, request, last)
     except KeyturnError as error:
-        return _error_reply(error, request, route, core.settings)
-    except Exception:
+        return _error_reply(error, route, core.settings)
+    except Exception:  # noqa: BLE001 - the last line of defence: errors are replies
         # Neither the framework's error page nor its log gets to see what was in the request.
         _log.exception("%s %s failed", request.method, route.path if route else "an unknown path")
-        return _error_reply(KeyturnError(), request, route, core.settings)
+        return _error_reply(KeyturnError(), route, core.settings)
 
 
 def _endpoint(request: Request, route: Route | None) -> Endpoint:
@@ -136,13 +136,13 @@ def allowed_methods(route: Route) -> str:
     return ", ".join(sorted(methods))
 
 
-async def _options(core: Core, request: Request, last: str) -> Reply:
+async def _options(core: Core, request: Request, _last: str) -> Reply:
     route, _ = find(request.path, core.settings)
     allowed = allowed_methods(route) if route is not None else "OPTIONS"
     return Reply(status=204, headers=(("Allow", allowed), ("Cache-Control", "no-store")))
 
 
-def _error_reply(error: KeyturnError, request: Request, route: Route | None, settings: Settings) -> Reply:
+def _error_reply(error: KeyturnError, route: Route | None, settings: Settings) -> Reply:
     if route is not None and route.oauth and error.status not in _NOT_OAUTH:
         return replies.oauth_error(_told(error))
     return replies.problem(_told(error), settings)

@@ -9,66 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 from .._colour import Colour
+from .._turn import MAX_RECOVERIES as MAX_RECOVERIES, Changes as Changes, Turn as Turn
 from ..errors import ConfigurationError
-from ..session import EndReason, Session, Transport
+from ..session import EndReason, Session
 
 #: The floor of a session that ended: above every generation.
 ENDED: Final = 2**63 - 1
-
-#: After so many recoveries in a row a predecessor is honoured no longer (protocol section 4, row 10).
-MAX_RECOVERIES: Final = 8
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Changes:
-    """What a step-up changes besides the generation; None leaves a field as it is.
-
-    Args:
-        floor: refresh tokens below it are dead, silently.
-        access_floor: announced in the log in the same transaction.
-        until: how long the log keeps the announcement.
-    """
-
-    floor: int
-    access_floor: int
-    until: datetime
-    authenticated_at: datetime | None = None
-    amr: tuple[str, ...] | None = None
-    scope: str | None = None
-    claims: Mapping[str, Any] | None = None
-    binding: bytes | None = None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Turn:
-    """One turn of the key: the conditions and the effects of `SessionStore.advance`.
-
-    Args:
-        client_id: compared with the row's where given.
-        generation: what the row must have.
-        to: the generation it gets.
-        turned_before: the row must have turned and recovered (if ever) at or before this, unless its generation is 0
-            or its access_floor lies above its generation; None asks for no wait.
-        idle_remember: the new idle end of a remembered session (capped by its absolute end); None leaves it.
-        idle_session: the same for a session without `remember`; None where `idle_remember` is.
-    """
-
-    id: str
-    realm: str
-    transport: Transport
-    generation: int
-    seed_digest: bytes
-    binding: bytes | None
-    now: datetime
-    to: int
-    client_id: str | None = None
-    turned_before: datetime | None = None
-    idle_remember: datetime | None = None
-    idle_session: datetime | None = None
-    changes: Changes | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -141,8 +90,10 @@ class SessionStore(Protocol):
         ...
 
     async def recover(self, id: str, *, generation: int, now: datetime) -> Session | None:  # noqa: A002
-        """Set recovered_at = now and count it, if the generation still is that, the row has not ended and fewer than
-        `MAX_RECOVERIES` were counted; give the row after, else None."""
+        """Set recovered_at = now and count it; give the row after, else None.
+
+        Conditions: the generation still is that, the row has not ended, fewer than `MAX_RECOVERIES` were counted.
+        """
         ...
 
     async def find(self, realm: str, subject: str, *, now: datetime) -> Sequence[Session]:
@@ -200,11 +151,11 @@ def open(url: str) -> SessionStore:  # noqa: A001 - reads as stores.open(url)
         ConfigurationError: the address names no store that is known here.
     """
     if url in ("memory:", "memory://"):
-        from .memory import MemoryStore  # noqa: PLC0415 - backends are loaded only when asked for
+        from .memory import MemoryStore
 
         return MemoryStore()
     if url.startswith("sqlite:///"):
-        from .sqlite import SqliteStore  # noqa: PLC0415
+        from .sqlite import SqliteStore
 
         return SqliteStore(url.removeprefix("sqlite:///"))
     scheme = url.partition(":")[0]

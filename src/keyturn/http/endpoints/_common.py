@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+
 from ..._binding import presented_digest
 from ..._ends import Origin
 from ..._flows import Outcome
@@ -83,7 +84,9 @@ def answer(core: Core, request: Request, outcome: Outcome) -> Reply:
     binding = outcome.pair.binding
     if binding is None and outcome.session.binding is not None:
         binding = credentials.binding(request, core.settings)
-    return replies.token_answer(outcome.pair, outcome.session, core.settings, now=outcome.pair.issued_at, binding=binding)
+    return replies.token_answer(
+        outcome.pair, outcome.session, core.settings, now=outcome.pair.issued_at, binding=binding
+    )
 
 
 async def hooked(
@@ -93,7 +96,7 @@ async def hooked(
     for hook in core.reply_hooks:
         try:
             replaced = await core.call(hook, request.native, reply, principal, session)
-        except Exception:  # the session has turned already: an error page would only lose the answer
+        except Exception:  # noqa: BLE001 - the session has turned already: an error page would only lose the answer
             _log.exception("a reply hook failed")
             continue
         if isinstance(replaced, Reply):

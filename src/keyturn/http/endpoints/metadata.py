@@ -13,13 +13,13 @@ from ..core import Core
 _CACHED: Final = (("Cache-Control", "public, max-age=300"),)
 
 
-async def jwks(core: Core, request: Request, _last: str) -> Reply:
+async def jwks(core: Core, _request: Request, _last: str) -> Reply:
     """GET /jwks.json: the public keys (RFC 7517)."""
     keys = core.flows.issuer.keys.ring.jwks(core.clock())
     return replies.json_reply(keys, headers=_CACHED, media_type="application/jwk-set+json")
 
 
-async def server(core: Core, request: Request, _last: str) -> Reply:
+async def server(core: Core, _request: Request, _last: str) -> Reply:
     """GET /.well-known/oauth-authorization-server: RFC 8414."""
     return replies.json_reply(_metadata(core), headers=_CACHED)
 

@@ -62,9 +62,7 @@ async def token(core: Core, request: Request, _last: str) -> Reply:
         raise RequestError("Only grant_type=refresh_token is offered here.", code=code)
     if "refresh_token" not in fields:
         raise TokenMissingError("refresh_token is missing.")
-    presented = Presented(
-        token=_common.genuine(core, fields["refresh_token"]), transport="body", client_id=client_id
-    )
+    presented = Presented(token=_common.genuine(core, fields["refresh_token"]), transport="body", client_id=client_id)
     attempt = Attempt(action="refresh", address=request.peer, session_id=presented.token.session_id)
     await _common.throttle(core, attempt)
     if client_id is None:

@@ -13,6 +13,7 @@ from .. import guard, replies
 from ..core import Core
 from . import _common
 
+
 async def show(core: Core, request: Request, _last: str) -> Reply:
     """GET /session: the caller's claims, in JWT names, without what only machines need."""
     return replies.json_reply(_public(await _common.caller(core, request)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, cast
+from typing import Any
 
 from ..._binding import presented_digest
 from ..._flows import Outcome
@@ -77,10 +77,12 @@ def _how(core: Core, body: Mapping[str, Any], *, basic: bool) -> Start:
 
 
 def _transport(core: Core, body: Mapping[str, Any]) -> Transport:
-    chosen = bodies.text(body, "transport") or core.settings.transports[0]
-    if chosen not in core.settings.transports:
-        raise RequestError(f"transport must be one of: {', '.join(core.settings.transports)}.")
-    return cast("Transport", chosen)
+    offered = core.settings.transports
+    chosen = bodies.text(body, "transport") or offered[0]
+    for transport in offered:
+        if transport == chosen:
+            return transport
+    raise RequestError(f"transport must be one of: {', '.join(offered)}.")
 
 
 def _attempt(core: Core, request: Request, action: Any, **more: str) -> Attempt:
@@ -145,9 +147,7 @@ async def refresh(core: Core, request: Request, _last: str) -> Reply:
     try:
         await _common.throttle(core, _attempt(core, request, "refresh", session_id=presented.token.session_id))
         await refuse_confidential(core, presented)
-        outcome = await core.flows.refresh(
-            presented, _common.origin_of(request), scope=bodies.text(body, "scope")
-        )
+        outcome = await core.flows.refresh(presented, _common.origin_of(request), scope=bodies.text(body, "scope"))
     except (SessionEndedError, BindingMismatchError) as error:
         # The only errors that clear cookies, and only where the token came in one.
         reply = replies.problem(error, core.settings)
