@@ -34,11 +34,11 @@ def micros_or_none(at: datetime | None) -> int | None:
 
 def time_of(value: int) -> datetime:
     """Give the time for its microseconds since 1970."""
-    return _EPOCH + timedelta(microseconds=value)
+    return _EPOCH + value * _MICROSECOND
 
 
 def _time_or_none(value: int | None) -> datetime | None:
-    return None if value is None else _EPOCH + timedelta(microseconds=value)
+    return None if value is None else _EPOCH + value * _MICROSECOND
 
 
 def session_row(session: Session) -> Row:
@@ -94,14 +94,14 @@ def session_of(row: Row) -> Session:
         delivered=delivered,
         floor=floor,
         access_floor=access_floor,
-        rotated_at=time_of(rotated_at),
+        rotated_at=_EPOCH + rotated_at * _MICROSECOND,
         recovered_at=_time_or_none(recovered_at),
         recoveries=recoveries,
-        authenticated_at=time_of(authenticated_at),
-        amr=tuple(json.loads(amr)),
-        created_at=time_of(created_at),
-        idle_expires_at=time_of(idle_expires_at),
-        expires_at=time_of(expires_at),
+        authenticated_at=_EPOCH + authenticated_at * _MICROSECOND,
+        amr=() if amr == "[]" else tuple(json.loads(amr)),
+        created_at=_EPOCH + created_at * _MICROSECOND,
+        idle_expires_at=_EPOCH + idle_expires_at * _MICROSECOND,
+        expires_at=_EPOCH + expires_at * _MICROSECOND,
         ended_at=_time_or_none(ended_at),
         end_reason=None if end_reason is None else EndReason(end_reason),
         scope=scope,

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from ..session import session_id_bytes
 from . import ENDED, MAX_RECOVERIES, Changes, Turn
 from ._sqlite_rows import COLUMNS, Row, micros, micros_or_none
 from ._values import json_text
@@ -94,14 +93,14 @@ def get(connection: sqlite3.Connection, id_: bytes) -> Row | None:
     return row
 
 
-def advance_parameters(turn: Turn) -> Row:
-    """Give the parameters of `advance` for a turn."""
+def advance_parameters(turn: Turn, id_: bytes) -> Row:
+    """Give the parameters of `advance` for a turn of the row with this id."""
     common = (
         turn.to,
         micros(turn.now),
         micros_or_none(turn.idle_remember),
         micros_or_none(turn.idle_session),
-        session_id_bytes(turn.id),
+        id_,
         turn.realm,
         turn.transport,
         turn.client_id,

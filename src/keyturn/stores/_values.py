@@ -10,6 +10,8 @@ from typing import Any
 from ..session import Session, session_id_bytes
 from . import Changes
 
+_NO_CLAIMS: Mapping[str, Any] = MappingProxyType({})
+
 
 def is_text(value: str) -> bool:
     """Say whether a text can be kept at all: one with a lone surrogate is no Unicode text and has no UTF-8 form.
@@ -63,7 +65,7 @@ def json_text(value: dict[str, Any] | list[str]) -> str:
 
 def claims_of(text: str) -> Mapping[str, Any]:
     """Give the claims for their JSON text; the mapping itself cannot be changed."""
-    return MappingProxyType(json.loads(text))
+    return _NO_CLAIMS if text == "{}" else MappingProxyType(json.loads(text))
 
 
 def position(epoch: str, number: int) -> str:

@@ -95,9 +95,10 @@ class SqliteStore:
         """Turn the key if every condition of `turn` holds, and give the row after; else None. One statement."""
         if turn.changes is not None:
             refuse_unstorable_changes(turn.changes)
-        if session_id_bytes(turn.id) is None or not (is_text(turn.realm) and is_text(turn.client_id or "")):
+        raw = session_id_bytes(turn.id)
+        if raw is None or not (is_text(turn.realm) and is_text(turn.client_id or "")):
             return None
-        parameters = statements.advance_parameters(turn)
+        parameters = statements.advance_parameters(turn, raw)
         until = None if turn.changes is None else micros(turn.changes.until)
         return _session_or_none(await self._write(lambda connection: statements.advance(connection, parameters, until)))
 
