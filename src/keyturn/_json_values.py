@@ -36,7 +36,7 @@ def frozen(value: Any, depth: int) -> Any:
     Raises:
         ValueError: it is too deep.
     """
-    if not isinstance(value, dict | list):
+    if not isinstance(value, (dict, list)):
         return value
     if depth > MAX_DEPTH:
         raise ValueError("too deep")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from . import revocation
@@ -14,7 +14,7 @@ from ._recent import Recent
 from .errors import BindingMismatchError, SessionEndedError, TokenInvalidError, TokenStaleError
 from .feeds import Feed
 from .keyrings import KeySource, now_utc
-from .keys import Key, KeyRing
+from .keys import KeyRing
 from .revocation import FloorMap, session_key
 from .settings import ACCESS_TOKEN_CEILING, Settings
 from .stores import ENDED
@@ -27,29 +27,32 @@ RELOAD_PAUSE: Final = timedelta(seconds=1)
 #: First sightings that wait for being told. Beyond, they are forgotten: that costs patience, never a false alarm.
 MAX_SIGHTINGS: Final = 100_000
 
+_NO_END: Final = datetime.max.replace(tzinfo=UTC)
+
 
 class _Seen:
-    """A token that was verified: what it says, and until when the key and the times let it be so."""
+    """A token that was verified: what it says, and between which times."""
 
     __slots__ = ("claims", "reported", "session", "since", "until")
 
-    def __init__(self, claims: Claims, key: Key, skew: timedelta) -> None:
-        end = claims.expires_at + skew
+    def __init__(self, claims: Claims, skew: timedelta) -> None:
         self.claims = claims
-        self.session = session_key(claims.session_id) or 0
+        self.session = session_key(claims.session_id)
         self.since = claims.issued_at - skew
-        self.until = end if key.verifies_until is None else min(end, key.verifies_until)
+        self.until = claims.expires_at + skew
         self.reported = False
 
 
 class _View:
-    """What follows from one key ring. Another ring gets a view of its own: a removed key takes its tokens along."""
+    """What follows from one key ring until one of its keys is over; then a new view, without that key's tokens."""
 
-    __slots__ = ("keys", "ring", "seen")
+    __slots__ = ("keys", "ring", "seen", "since", "until")
 
-    def __init__(self, ring: KeyRing, cache_size: int) -> None:
+    def __init__(self, ring: KeyRing, now: datetime, cache_size: int) -> None:
         self.ring = ring
-        self.keys = header_segments(ring.keys)
+        self.keys = header_segments(ring.verifying(now))
+        self.since = now  # a clock that goes back brings keys back
+        self.until = min((end for key in self.keys.values() if (end := key.verifies_until)), default=_NO_END)
         self.seen: Recent[str, _Seen] = Recent(cache_size)
 
 
@@ -116,7 +119,7 @@ class Verifier:
             skew=settings.clock_skew,
             ceiling=ACCESS_TOKEN_CEILING,
         )
-        self._view = _View(keys.ring, cache_size)
+        self._view = _View(keys.ring, clock(), cache_size)
         self._sightings = _Sightings()
         self._unknown_key = False
         self._reloaded_at: datetime | None = None
@@ -136,10 +139,10 @@ class Verifier:
             SessionEndedError: its session ended.
             TokenStaleError: a newer token exists, or is due.
         """
-        view = self._view
-        if view.ring is not self._keys.ring:
-            view = self._look_anew()
         now = self._clock()
+        view = self._view
+        if view.ring is not self._keys.ring or not view.since <= now < view.until:
+            self._view = view = _View(self._keys.ring, now, self._cache_size)
         # A long token is not even hashed.
         seen = view.seen.get(token) if len(token) <= MAX_TOKEN else None
         if seen is not None and seen.since <= now < seen.until:
@@ -193,10 +196,10 @@ class Verifier:
         try:
             claims = read(token, view.keys, self._expected, now)
         except TokenInvalidError:
-            if looks_issued(token) and token.partition(".")[0] not in view.keys:
+            if looks_issued(token) and token.partition(".")[0].encode("ascii") not in view.keys:
                 self._unknown_key = True
             raise
-        return _Seen(claims, view.keys[token.partition(".")[0]], self._expected.skew)
+        return _Seen(claims, self._expected.skew)
 
     def _accept(self, seen: _Seen, binding: str | None | Unchecked) -> Claims:
         claims = seen.claims
@@ -211,10 +214,6 @@ class Verifier:
             seen.reported = True
             self._sightings.note(claims.session_id, claims.generation)
         return claims
-
-    def _look_anew(self) -> _View:
-        self._view = view = _View(self._keys.ring, self._cache_size)
-        return view
 
     def _may_reload(self) -> bool:
         return self._reloaded_at is None or abs(self._clock() - self._reloaded_at) >= RELOAD_PAUSE
