@@ -34,7 +34,6 @@ def integrity(path):
         return connection.execute("PRAGMA integrity_check").fetchone()[0]
 
 
-@pytest.mark.ids("M04", "RT-05")
 def test_after_kill_9_in_a_storm_every_answered_turn_is_there(tmp_path):
     path = tmp_path / "storm.db"
     for _ in range(3):

@@ -79,6 +79,12 @@ def test_a_store_is_opened_by_its_address(path):
         open_store("mysql://localhost/x")
 
 
+def test_a_python_whose_sqlite_is_too_old_is_told_so_at_once(path, monkeypatch):
+    monkeypatch.setattr(sqlite3, "sqlite_version_info", (3, 34, 1))
+    with pytest.raises(ConfigurationError, match=r"3\.35"):
+        SqliteStore(path)
+
+
 def test_a_missing_folder_is_named_and_the_store_works_once_it_is_there(tmp_path):
     path = tmp_path / "missing" / "sessions.db"
     with SqliteStore(path) as store:

@@ -276,7 +276,28 @@ def test_many_passed_log_entries_are_dropped_in_bounded_transactions(store):
     assert longest <= 1000
 
 
-@pytest.mark.ids("RT-02", "M32")
+def test_a_log_that_lost_writes_gives_its_readers_a_new_snapshot(path, store):
+    stage = Stage(store, "sync")
+    first, second, third = (drive(stage.add()).id for _ in range(3))
+
+    def end(id_):
+        drive(store.end([id_], at=NOW, reason=EndReason.LOGOUT, until=UNTIL))
+        position = drive(store.revocations(None)).position
+        store.close()
+        return position
+
+    before = end(first)
+    backup = path.read_bytes()
+    lost = end(second)
+    path.write_bytes(backup)
+    news = drive(store.revocations(lost))
+    assert ([entry.session_id for entry in news.entries], news.complete) == ([first], False)
+    end(third)
+    news = drive(store.revocations(before))
+    assert ([entry.session_id for entry in news.entries], news.complete) == ([third], True)
+
+
+@pytest.mark.ids("RT-02")
 def test_neither_seed_nor_binding_nor_an_ended_sessions_client_is_in_the_file(path, store):
     seed, cookie, stage = os.urandom(16), os.urandom(32), Stage(store, "sync")
     session = drive(

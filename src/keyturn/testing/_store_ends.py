@@ -48,7 +48,7 @@ class Ends(StoreSuite):
         assert not await stage.store.end([], **HOW)
         assert not await stage.store.find(REALM, SUBJECT, now=NOW)
 
-    @pytest.mark.ids("P2", "RT-12")
+    @pytest.mark.ids("P2")
     @in_each_colour
     async def test_after_its_end_a_session_neither_turns_nor_recovers_nor_is_required(self, stage: Stage) -> None:
         session = await stage.add()
@@ -59,7 +59,7 @@ class Ends(StoreSuite):
         await stage.store.require({session.id: 7}, until=UNTIL)
         assert (await stage.row(session), await stage.store.revocations(None)) == (row, log)
 
-    @pytest.mark.ids("M12", "M22")
+    @pytest.mark.ids("M22")
     @in_each_colour
     async def test_all_of_a_users_sessions_end_but_for_the_one_to_keep(self, stage: Stage) -> None:
         sessions = [await stage.add() for _ in range(4)]
@@ -96,7 +96,6 @@ class Ends(StoreSuite):
         assert not await stage.store.end_all(REALM, None, keep=sessions[7].id, **HOW)
         assert not await stage.store.end_all("nobody", None, **HOW)
 
-    @pytest.mark.ids("M26")
     @in_each_colour
     async def test_what_is_required_is_stored_and_announced_and_never_lowered(self, stage: Stage) -> None:
         session = await stage.add(generation=3)

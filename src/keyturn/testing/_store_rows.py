@@ -164,7 +164,7 @@ class Rows(StoreSuite):
             assert not await stage.store.find(other, SUBJECT, now=NOW), other
         assert not await stage.store.find(REALM.upper(), SUBJECT, now=NOW)
 
-    @pytest.mark.ids("M13", "P6")
+    @pytest.mark.ids("M13")
     @in_each_colour
     async def test_a_session_is_found_until_the_instant_of_its_end_and_not_at_it(self, stage: Stage) -> None:
         idle = await stage.add(subject="idle", idle_expires_at=NOW)

@@ -27,6 +27,7 @@ class Turns(StoreSuite):
         assert after == replace(session, generation=5, rotated_at=NOW, idle_expires_at=NOW + DAY)
         assert await stage.store.get(session.id) == after
 
+    @pytest.mark.ids("P6")
     @in_each_colour
     async def test_a_turn_never_moves_the_absolute_end_and_caps_the_idle_end_by_it(self, stage: Stage) -> None:
         far, near = NOW + 100 * DAY, NOW + DAY
@@ -45,7 +46,7 @@ class Turns(StoreSuite):
             assert after is not None
             assert (after.idle_expires_at, after.expires_at) == (expected, session.expires_at)
 
-    @pytest.mark.ids("RT-05", "RT-07", "RT-10", "M06", "M22", "P1")
+    @pytest.mark.ids("RT-05", "RT-10", "M22")
     @in_each_colour
     async def test_a_turn_with_one_wrong_condition_changes_nothing(self, stage: Stage) -> None:
         cases: list[tuple[dict[str, Any], dict[str, Any]]] = [
@@ -108,7 +109,7 @@ class Turns(StoreSuite):
             assert await stage.store.advance(turn) is not None
             assert await stage.store.advance(turn) is None
 
-    @pytest.mark.ids("RT-03", "M24")
+    @pytest.mark.ids("RT-03")
     @in_each_colour
     async def test_a_turn_that_asks_for_a_wait_is_refused_until_the_wait_is_over(self, stage: Stage) -> None:
         early = NOW - DAY
@@ -123,7 +124,7 @@ class Turns(StoreSuite):
             after = await stage.store.advance(turn_of(session, turned_before=NOW))
             assert (after is not None) is waited, (rotated_at, recovered_at)
 
-    @pytest.mark.ids("RT-03", "M26")
+    @pytest.mark.ids("RT-03")
     @in_each_colour
     async def test_nobody_waits_for_a_first_turn_or_a_required_one_or_where_none_asks(self, stage: Stage) -> None:
         just_now = {"rotated_at": NOW, "recovered_at": NOW}
@@ -145,14 +146,12 @@ class Turns(StoreSuite):
             assert after is not None
             assert (after.recovered_at, after.recoveries) == (None, recoveries)
 
-    @pytest.mark.ids("M25")
     @in_each_colour
     async def test_a_row_that_lost_writes_moves_ahead_in_one_turn(self, stage: Stage) -> None:
         after = await stage.store.advance(turn_of(await stage.add(generation=3), to=8))
         assert after is not None
         assert after.generation == 8
 
-    @pytest.mark.ids("M14", "M26")
     @in_each_colour
     async def test_a_step_up_changes_what_it_names_and_announces_its_floor(self, stage: Stage) -> None:
         session = await stage.add(generation=1, claims={"a": 1}, scope="read", amr=("pwd",))

@@ -14,6 +14,11 @@ if TYPE_CHECKING:
     from .entropy import CountingEntropy
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Make the suites' marker known, also where a project allows none that it does not know."""
+    config.addinivalue_line("markers", "ids(*ids): the promises of Keyturn that this test decides")
+
+
 @pytest.fixture
 def keyturn_clock() -> ManualClock:
     """A clock that stands still until the test moves it: ``with auth.override(clock=keyturn_clock):``."""
