@@ -166,7 +166,7 @@ def operation(template: str, method: str, settings: Settings) -> Operation:
     responses: dict[int | str, dict[str, Any]] = {status: _answer(spec)}
     responses.update({code: _error(code, template) for code in spec.errors})
     return Operation(
-        name=f"keyturn_{spec.name}", summary=spec.summary, description=spec.description, status=status,
+        name=f"keyturn_{'' if settings.realm == 'default' else settings.realm + '_'}{spec.name}", summary=spec.summary, description=spec.description, status=status,
         responses=responses, extra=extra,
     )  # fmt: skip
 

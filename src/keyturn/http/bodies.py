@@ -54,11 +54,6 @@ async def form(request: Request) -> dict[str, str]:
     return {name: _clean(value) for name, value in fields.items() if value}
 
 
-async def is_empty(request: Request) -> bool:
-    """Say whether the request has no body."""
-    return not await _read(request)
-
-
 async def _read(request: Request) -> bytes:
     declared = request.header(b"content-length")
     if declared is not None and declared.isdecimal() and int(declared[:20]) > BODY_LIMIT:

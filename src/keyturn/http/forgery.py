@@ -26,6 +26,8 @@ CORS_ARGUMENTS: Final[Mapping[str, Any]] = {
 }
 #: Browsers keep a preflight's answer for so many seconds; Chromium caps it at two hours.
 _PREFLIGHT_AGE: Final = "7200"
+#: For shared caches; browsers keep a preflight by its own field.
+_NOT_STORED: Final = ("Cache-Control", "no-store")
 
 
 def require_own_page(request: Request, settings: Settings) -> None:
@@ -40,9 +42,19 @@ def require_own_page(request: Request, settings: Settings) -> None:
         return
     if len(origins) == 1 and is_own_origin(origins[0], settings):
         return
-    if not sites and not origins and request.header(b"keyturn-client"):
+    # Browsers name the origin of every handshake, and its author no header field: only the origin speaks there.
+    if not sites and not origins and request.header(b"keyturn-client") and not request.websocket:
         return
     raise ForgeryError
+
+
+def is_own_page(request: Request, settings: Settings) -> bool:
+    """Say whether a request comes from a page of ours, or from a program."""
+    try:
+        require_own_page(request, settings)
+    except ForgeryError:
+        return False
+    return True
 
 
 def is_own_origin(origin: str, settings: Settings) -> bool:
@@ -97,10 +109,10 @@ def preflight(request: Request, settings: Settings) -> Reply | None:
         return None
     headers = cors_headers(request, settings)
     if not any(name == "Access-Control-Allow-Origin" for name, _ in headers):
-        return Reply(status=204, headers=headers)
+        return Reply(status=204, headers=(_NOT_STORED, *headers))
     allowed = (
         ("Access-Control-Allow-Methods", _ALLOWED_METHODS),
         ("Access-Control-Allow-Headers", _ALLOWED_HEADERS),
         ("Access-Control-Max-Age", _PREFLIGHT_AGE),
     )
-    return Reply(status=204, headers=(*headers, *allowed))
+    return Reply(status=204, headers=(_NOT_STORED, *headers, *allowed))

@@ -198,6 +198,7 @@ _OAUTH_CODES: Final[Mapping[str, tuple[int, str]]] = {
     "invalid_credentials": (400, "invalid_grant"),
     "rate_limited": (429, "temporarily_unavailable"),
     "store_unavailable": (503, "temporarily_unavailable"),
+    "error": (500, "server_error"),
 }
 
 

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Final, TypeAlias
 from urllib.parse import urlsplit
 
-from ..errors import ConfigurationError, KeyturnError, RequestError
+from ..errors import KeyturnError, RequestError
 from ..messages import Reply, Request
 from ..settings import Settings
 from . import forgery, replies
@@ -156,7 +156,8 @@ def _told(error: KeyturnError) -> KeyturnError:
     """Log what only we shall know; give what the caller may."""
     if error.status >= 500:
         _log.warning("%s: %s", error.code, error.cause or error.message)
-    return KeyturnError() if isinstance(error, ConfigurationError) else error
+    # A 500 is the application's to mend (a claim that is no JSON): its message is for the log.
+    return KeyturnError() if error.status == 500 else error
 
 
 def error_reply(error: KeyturnError, settings: Settings) -> Reply:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Mapping
+from urllib.parse import unquote_plus
 
 from ..._policy import Presented, Start
 from ...errors import CredentialsError, ForgeryError, KeyturnError, RequestError, TokenError, TokenMissingError
@@ -43,9 +44,10 @@ def _client_credentials(request: Request, fields: Mapping[str, str]) -> tuple[st
     basic = bodies.basic(header) if header is not None else None
     if basic is None:
         return fields.get("client_id"), fields.get("client_secret")
-    if "client_secret" in fields or fields.get("client_id", basic[0]) != basic[0]:
+    client_id, secret = map(unquote_plus, basic)  # RFC 6749 section 2.3.1: form-encoded before Basic
+    if "client_secret" in fields or fields.get("client_id", client_id) != client_id:
         raise RequestError("The client is named in two ways at once.")
-    return basic
+    return client_id, secret
 
 
 def _is_secret(secret: str | None, digest: str) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -24,7 +24,7 @@ from ...errors import (
 )
 from ...events import LoginFailed
 from ...messages import Reply, Request
-from ...session import EndReason, Transport
+from ...session import Client, EndReason, Transport
 from ...throttle import Attempt
 from ...users import Principal
 from .. import bodies, credentials, forgery, replies
@@ -55,12 +55,11 @@ async def login(core: Core, request: Request, _last: str) -> Reply:
 def _name_and_password(request: Request, body: Mapping[str, Any]) -> tuple[str, str, bool]:
     headers = request.header_values(b"authorization")
     basic = bodies.basic(headers[0]) if len(headers) == 1 and not body else None
-    if basic is not None:
-        return *basic, True
-    username, password = bodies.text(body, "username", limit=1024), bodies.text(body, "password", limit=1024)
+    given = body if basic is None else {"username": basic[0], "password": basic[1]}
+    username, password = bodies.text(given, "username"), bodies.text(given, "password")
     if username is None or password is None:
         raise RequestError('Send {"username": …, "password": …} as JSON, or HTTP Basic with an empty body.')
-    return username, password, False
+    return username, password, basic is not None
 
 
 def _how(core: Core, body: Mapping[str, Any], *, basic: bool) -> Start:
@@ -68,11 +67,12 @@ def _how(core: Core, body: Mapping[str, Any], *, basic: bool) -> Start:
     if client_id != "default" and client_id not in core.clients:
         raise RequestError("client_id is not registered.")
     return Start(
-        transport="body" if basic else _transport(core, body),
+        transport=_transport(core, {"transport": "body"} if basic else body),
         remember=bodies.flag(body, "remember", default=True),
         client_id=client_id,
         scope=bodies.text(body, "scope"),
         amr=("pwd",),
+        client=Client(device_name=bodies.text(body, "device_name") or ""),
     )
 
 
@@ -94,12 +94,12 @@ def _attempt(core: Core, request: Request, action: Any, **more: str) -> Attempt:
 async def _sign_in(
     core: Core, request: Request, body: Mapping[str, Any], secret: tuple[str, str], how: Start, attempt: Attempt
 ) -> Outcome:
+    presented = credentials.refresh_cookie(request, core.settings) or bodies.text(body, "refresh_token")
     principal = await authenticate(core, request, *secret)
     if principal is None or principal.disabled:
         await core.throttle.failed(attempt)
         raise CredentialsError
-    origin = _common.origin_of(request, bodies.text(body, "device_name"))
-    presented = credentials.refresh_cookie(request, core.settings) or bodies.text(body, "refresh_token")
+    origin = _common.origin_of(request, how.client.device_name)
     outcome = await core.flows.start(principal, replace(how, client=origin.client), origin)
     # Never adopted; ended if it is the same user's, and only now: a sign-in that failed leaves it alone.
     if (token := _common.genuine_or_none(core, presented)) is not None:
@@ -113,13 +113,17 @@ async def authenticate(core: Core, request: Request, username: str, password: st
     Raises:
         StoreError: it cannot tell right now.
     """
+    principal: Principal | None = await _asked(core, core.users.authenticate, username, password, request.native)
+    return principal
+
+
+async def _asked(core: Core, ask: Callable[..., Any], *args: Any) -> Any:
     try:
-        principal: Principal | None = await core.call(core.users.authenticate, username, password, request.native)
+        return await core.call(ask, *args)
     except KeyturnError:
         raise
-    except Exception as error:
-        raise StoreError(cause=f"users.authenticate raised {type(error).__name__}") from error
-    return principal
+    except Exception as error:  # by its type alone: its message may repeat the password
+        raise StoreError(cause=f"users.{ask.__name__} raised {type(error).__name__}") from error
 
 
 async def _tell_failed(core: Core, request: Request, username: str, error: KeyturnError) -> None:
@@ -200,7 +204,7 @@ async def _proved(core: Core, request: Request, subject: str, password: str, use
     """
     ask = getattr(core.users, "reauthenticate", None)
     if ask is not None:
-        return bool(await core.call(ask, subject, password, request.native))
+        return bool(await _asked(core, ask, subject, password, request.native))
     if username is None:
         raise RequestError("username is missing: this application needs it to check the password.")
     principal = await authenticate(core, request, username, password)
@@ -224,7 +228,9 @@ async def logout(core: Core, request: Request, _last: str) -> Reply:
     if ended is None and (session_id := _session_by_access_token(core, request)) is not None:
         gone = await core.flows.ends.end([session_id], EndReason.LOGOUT, origin)
         ended = gone[0] if gone else None
-    reply = replies.no_content(replies.cleared_cookies(core.settings))
+    # A page of another site makes a browser send a form without our cookies, and would have them cleared.
+    is_own = forgery.is_own_page(request, core.settings)
+    reply = replies.no_content(replies.cleared_cookies(core.settings) if is_own else ())
     return await _common.hooked(core, request, reply, None, ended)
 
 
