@@ -87,8 +87,7 @@ class DirectoryKeys:
         that would sign everybody out. It is logged once, and `trouble` says so until it is mended.
         """
         try:
-            held = self._read()
-            _require_whole(held.ring, self._path)
+            held = self._read_whole()
         except ConfigurationError as trouble:
             self._complain(trouble)
         else:
@@ -97,8 +96,8 @@ class DirectoryKeys:
         return self._held.ring
 
     def read(self) -> KeyRing:
-        """Read the directory and give the ring as it is there; ConfigurationError where it cannot be read."""
-        return self._read().ring
+        """Read the directory and give the ring as it is there; ConfigurationError where `reload` would keep the old."""
+        return self._read_whole().ring
 
     def rotate(self, purpose: Purpose) -> KeyRing:
         """Add a key that takes over as soon as every process and every copy of the JWKS knows it.
@@ -136,6 +135,12 @@ class DirectoryKeys:
         if not ring.keys:
             _files.close_to_others(self._path)
         return completed(ring, now=self._clock(), entropy=self._entropy, algorithm=self._algorithm)
+
+    def _read_whole(self) -> _Held:
+        held = self._read()
+        if not _is_whole(held.ring):
+            raise ConfigurationError([f"{self._path} has lost its keys, or is gone: restore it from a copy."])
+        return held
 
     def _read(self) -> _Held:
         contents = _files.read_all(self._path)
@@ -181,11 +186,6 @@ class DirectoryKeys:
 
 def _is_whole(ring: KeyRing) -> bool:
     return ring.has("access") and ring.has("refresh")
-
-
-def _require_whole(ring: KeyRing, path: Path) -> None:
-    if not _is_whole(ring):
-        raise ConfigurationError([f"{path} has lost its keys, or is gone: restore it from a copy."])
 
 
 def _digest(contents: dict[str, KeyText]) -> bytes:
