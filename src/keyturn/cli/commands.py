@@ -1,0 +1,23 @@
+"""The program's commands, one noun a file."""
+
+from __future__ import annotations
+
+import click
+
+from .. import __version__
+from .demo import demo
+
+
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Begin with: keyturn demo",
+)
+@click.version_option(__version__, "-V", "--version", prog_name="keyturn", message="%(prog)s %(version)s")
+def keyturn() -> None:
+    """Sessions for web applications: short access tokens, turning refresh tokens, and logout that works.
+
+    Exit codes: 0 done, 1 refused or not found, 2 wrong usage.
+    """
+
+
+keyturn.add_command(demo)
