@@ -7,7 +7,7 @@ from math import isfinite
 from types import MappingProxyType
 from typing import Any, Final, cast
 
-#: Nobody's claims nest deeper; the body itself is the first level (security.md TOK-07).
+#: Nobody's claims nest deeper; the body itself is the first level (TOK-07).
 MAX_DEPTH: Final = 8
 
 
