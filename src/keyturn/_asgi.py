@@ -16,7 +16,7 @@ import anyio.to_thread
 
 from ._sockets import Watched
 from .errors import KeyturnError, RequestError
-from .messages import NO_COOKIES, Cookies, Reply, Request, take_cookies
+from .messages import Cookies, Reply, Request
 from .service import Service
 
 T = TypeVar("T")
@@ -70,23 +70,23 @@ def request_of(
     service: Service, scope: Scope, native: Any, read: Callable[[int], Awaitable[bytes]] = _no_body
 ) -> Request:
     """Give an ASGI scope as a request."""
-    cookies: Cookies | None = scope.get(_COOKIES, {}).get(service)
-    headers = scope["headers"]
+    headers, taken = scope["headers"], scope.get(_COOKIES)
+    cookies: Cookies | None = taken.get(service) if taken else None
     if cookies is None:  # the layer of `wrap` is not around this application
-        headers, cookies = take_cookies(headers, service.settings.cookie_names)
+        headers, cookies = service.take_cookies(headers)
     websocket = scope["type"] == "websocket"
     peer = scope.get("client")
-    return Request(
-        method="GET" if websocket else scope["method"],
-        path=_route_path(scope),
-        query="",
-        headers=headers,
-        cookies=cookies,
-        scheme=scope.get("scheme", "http"),
-        peer=peer[0] if peer else "",
-        read=read,
-        native=native,
-        websocket=websocket,
+    return Request(  # by position: this runs on every guarded request
+        "GET" if websocket else scope["method"],
+        scope["path"] if not scope.get("root_path") else _route_path(scope),
+        "",
+        headers,
+        cookies,
+        scope.get("scheme", "http"),
+        peer[0] if peer else "",
+        read,
+        native,
+        websocket,
     )
 
 
@@ -130,7 +130,9 @@ def wrap(service: Service, app: App, native: Native) -> App:
         if kind == "lifespan":
             await _live(service, app, scope, receive, send)
             return
-        scope = _without_cookies(service, scope)
+        headers, cookies = service.take_cookies(scope["headers"])
+        others = scope.get(_COOKIES)
+        scope = {**scope, "headers": headers, _COOKIES: {**others, service: cookies} if others else {service: cookies}}
         if kind == "websocket":
             await Watched(service, scope, receive, send).run(app)
         elif service.answers(_route_path(scope)):
@@ -140,12 +142,6 @@ def wrap(service: Service, app: App, native: Native) -> App:
             await app(scope, receive, send)
 
     return layer
-
-
-def _without_cookies(service: Service, scope: Scope) -> Scope:
-    headers, cookies = take_cookies(scope["headers"], service.settings.cookie_names)
-    taken = {**scope.get(_COOKIES, {}), service: cookies}
-    return {**scope, "headers": headers, _COOKIES: taken} if cookies is not NO_COOKIES else {**scope, _COOKIES: taken}
 
 
 async def _live(service: Service, app: App, scope: Scope, receive: Receive, send: Send) -> None:

@@ -1,8 +1,10 @@
 """Keyturn for FastAPI: `keyturn.starlette` with guards as dependencies and our routes on the documentation page.
 
-@app.get("/me")
-async def me(claims: Annotated[Claims, Depends(auth.required)]) -> dict[str, str]:
-return {"subject": claims.subject}
+Example::
+
+    @app.get("/me")
+    async def me(claims: Annotated[Claims, Depends(auth.required)]) -> dict[str, str]:
+        return {"subject": claims.subject}
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Any
 
 from fastapi import FastAPI, Request as FastAPIRequest, Response
 from fastapi.openapi.models import HTTPBearer, OAuth2, OAuthFlowPassword, OAuthFlows, SecurityBase as Model
@@ -17,10 +20,11 @@ from fastapi.security import SecurityScopes
 from fastapi.security.base import SecurityBase
 from starlette.applications import Starlette
 from starlette.requests import HTTPConnection
+from starlette.types import ASGIApp
 
 from . import _asgi, _openapi, starlette
 from .errors import TokenMissingError
-from .http.guard import Need, Stale
+from .http.guard import NOTHING_SPECIAL, Need, Stale
 from .http.routes import ROUTES
 from .starlette import response_of, with_scopes
 from .tokens import Claims
@@ -59,6 +63,9 @@ class Required(_Scheme):
     auth: Keyturn
     need: Need
 
+    def __hash__(self) -> int:
+        return hash((Required, id(self.auth)))  # FastAPI hashes a dependency several times a request
+
     async def __call__(self, conn: HTTPConnection, scopes: SecurityScopes) -> Claims:
         """Give the caller's claims.
 
@@ -78,6 +85,9 @@ class Optional(_Scheme):
     auth: Keyturn
     need: Need
 
+    def __hash__(self) -> int:
+        return hash((Optional, id(self.auth)))
+
     async def __call__(self, conn: HTTPConnection, scopes: SecurityScopes) -> Claims | None:
         """Give the caller's claims, None without a good token."""
         return await self.auth.check_connection(conn, with_scopes(self.need, scopes.scopes))
@@ -94,31 +104,50 @@ class Keyturn(starlette.Keyturn):
         """
         super().install(app)
         if isinstance(app, FastAPI):
-            self._document(app)
+            self._document_late(app)
+
+    def _document_late(self, app: FastAPI) -> None:
+        """Add our routes to the schema behind all others, so that none of the application's is matched later for it."""
+        describe, build = app.openapi, app.build_middleware_stack
+        documented: list[bool] = []
+
+        def document() -> None:
+            if not documented:
+                documented.append(True)
+                self._document(app)
+
+        def openapi() -> dict[str, Any]:
+            document()
+            return describe()
+
+        def build_middleware_stack() -> ASGIApp:
+            document()
+            return build()
+
+        app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's own way to extend the schema
+        app.build_middleware_stack = build_middleware_stack  # type: ignore[method-assign]  # as in Starlette's install
 
     def _document(self, app: FastAPI) -> None:
         async def answer(request: FastAPIRequest) -> Response:
             # Reached only where the layer is not around the application, as in a router that was mounted by hand.
-            return response_of(
-                await self.handle(_asgi.request_of(self, request.scope, request, _asgi.reader(request.receive)))
-            )
+            read = _asgi.reader(request.receive)
+            return response_of(await self.handle(_asgi.request_of(self, request.scope, request, read)))
 
         for route in ROUTES:
-            for method in route.methods:
-                if not route.hidden:
-                    operation = _openapi.operation(route.path, method, self.settings)
-                    app.add_api_route(
-                        self.settings.prefix + _openapi.path(route.path), answer, methods=[method],
-                        tags=["sessions"], summary=operation.summary, description=operation.description,
-                        name=operation.name, operation_id=operation.name, responses=operation.responses,
-                        status_code=operation.status, response_model=None, response_class=Response,
-                        openapi_extra=operation.extra,
-                    )  # fmt: skip
+            for method in () if route.hidden else route.methods:
+                operation = _openapi.operation(route.path, method, self.settings)
+                app.add_api_route(
+                    self.settings.prefix + _openapi.path(route.path), answer, methods=[method],
+                    tags=["sessions"], summary=operation.summary, description=operation.description,
+                    name=operation.name, operation_id=operation.name, responses=operation.responses,
+                    status_code=operation.status, response_model=None, response_class=Response,
+                    openapi_extra=operation.extra,
+                )  # fmt: skip
 
     @property
     def required(self) -> Required:  # type: ignore[override]  # the same guard with FastAPI's manners
         """The guard of routes that need a signed-in caller."""
-        return Required(self, Need())
+        return Required(self, NOTHING_SPECIAL)
 
     @property
     def optional(self) -> Optional:  # type: ignore[override]  # the same

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
+from ._recent import Recent
+
 RawHeaders: TypeAlias = Sequence[tuple[bytes, bytes]]
 SameSite: TypeAlias = Literal["Strict", "Lax", "None"]
 
@@ -151,7 +153,10 @@ def take_cookies(headers: RawHeaders, names: frozenset[str]) -> tuple[RawHeaders
         headers: names in lower case, as the server gave them.
         names: the exact names of our cookies.
     """
-    if not any(key == b"cookie" and _may_hold_ours(value) for key, value in headers):
+    for key, value in headers:
+        if key == b"cookie" and _may_hold_ours(value):
+            break
+    else:
         return headers, NO_COOKIES
     lookalikes = frozenset(name.casefold() for name in names)
     kept: list[tuple[bytes, bytes]] = []
@@ -203,3 +208,38 @@ def _collect(found: Iterable[tuple[str, str]]) -> Cookies:
     for name in doubled:
         del values[name]
     return Cookies(MappingProxyType(values), frozenset(doubled))
+
+
+class CookieTaker:
+    """`take_cookies` with a memory: a client sends the same cookies with every request of a session.
+
+    Args:
+        names: the exact names of our cookies.
+    """
+
+    __slots__ = ("_names", "_taken")
+
+    def __init__(self, names: frozenset[str]) -> None:
+        self._names = names
+        self._taken: Recent[bytes, tuple[RawHeaders, Cookies]] = Recent(_TAKER_SIZE)
+
+    def __call__(self, headers: RawHeaders) -> tuple[RawHeaders, Cookies]:
+        """Split our cookies from a request's headers."""
+        fields = [header for header in headers if header[0] == b"cookie"]
+        if len(fields) != 1 or len(fields[0][1]) > _TAKER_LIMIT:
+            return take_cookies(headers, self._names) if fields else (headers, NO_COOKIES)
+        value = fields[0][1]
+        taken = self._taken.get(value)
+        if taken is None:
+            if not _may_hold_ours(value):
+                return headers, NO_COOKIES
+            taken = take_cookies(fields, self._names)
+            self._taken.put(value, taken)
+        rest, cookies = taken
+        return [header for header in headers if header[0] != b"cookie"] + list(rest), cookies
+
+
+#: As many clients as one process serves between two of their requests; 8 MB at the very most.
+_TAKER_SIZE: Final = 2048
+#: RFC 6265bis lets browsers send more, but what we set is a tenth of it.
+_TAKER_LIMIT: Final = 4096

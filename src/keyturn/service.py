@@ -17,7 +17,7 @@ from ._build import Chance, build_flows
 from ._colour import Bridge, Caller, call_blocking, resolve
 from ._doors import async_caller, blocking_faults, run_async
 from ._flows import async_faults
-from .errors import ConfigurationError
+from .errors import ConfigurationError, KeyturnError
 from .events import Listener, ReplyHook
 from .http import routes
 from .http.bodies import BODY_LIMIT
@@ -27,7 +27,7 @@ from .http.endpoints import application
 from .http.guard import NOTHING_SPECIAL, Guard, Need
 from .keyrings import KeySource
 from .keys import KeyRing
-from .messages import Reply, Request
+from .messages import Cookies, CookieTaker, RawHeaders, Reply, Request
 from .sessions import AsyncSessions, Sessions
 from .settings import Settings
 from .stores import SessionStore
@@ -63,6 +63,7 @@ class Parts:
 
     inputs: Inputs
     core: Core
+    take_cookies: CookieTaker
 
 
 class Service:
@@ -158,6 +159,10 @@ class Service:
         """Give the framework's way between loop and threads; None where the door blocks."""
         return None
 
+    def take_cookies(self, headers: RawHeaders) -> tuple[RawHeaders, Cookies]:
+        """Split our cookies from a request's headers, before anything of the application sees them."""
+        return self._parts.take_cookies(headers)
+
     # --- the two questions -----------------------------------------------------------------------------------------
 
     def answers(self, path: str) -> bool:
@@ -167,7 +172,10 @@ class Service:
     async def handle(self, request: Request) -> Reply:
         """Answer a request to one of our routes; errors are replies, nothing is raised through a framework."""
         if self._moves_to_thread():
-            request = await _with_body(request)
+            try:
+                request = await _with_body(request)
+            except KeyturnError as error:
+                return routes.error_reply(error, self._parts.core.settings)
         return await self._run(routes.dispatch(self._parts.core, request))
 
     async def check(self, request: Request, need: Need = NOTHING_SPECIAL) -> Claims | None:
@@ -248,7 +256,7 @@ class Service:
             settings=inputs.settings, flows=flows, guard=guard, users=inputs.users, throttle=inputs.throttle,
             clock=clock, call=call, clients=clients, reply_hooks=inputs.reply_hooks,
         )  # fmt: skip
-        return Parts(inputs=inputs, core=core)
+        return Parts(inputs=inputs, core=core, take_cookies=CookieTaker(inputs.settings.cookie_names))
 
     def _faults(self, inputs: Inputs) -> list[str]:
         ids = [client.id for client in inputs.clients]

@@ -123,6 +123,9 @@ class Settings:
         docs_login: let the framework's documentation page sign in.
         wire_format: ``standard``.
 
+    Besides, it tells ``refresh_cookie``, ``binding_cookie``, ``access_cookie`` (their names, which follow from the
+    rest) and ``cookie_names`` (all of them).
+
     Raises:
         ConfigurationError: with every fault that was found.
     """
@@ -150,7 +153,10 @@ class Settings:
     prefix: str
     docs_login: bool
     wire_format: Literal["standard"]
-    _cookie_names: tuple[str, str, str] = field(init=False, repr=False, compare=False)
+    refresh_cookie: str = field(init=False, repr=False, compare=False)
+    binding_cookie: str = field(init=False, repr=False, compare=False)
+    access_cookie: str = field(init=False, repr=False, compare=False)
+    cookie_names: frozenset[str] = field(init=False, repr=False, compare=False)
 
     def __init__(
         self,
@@ -190,7 +196,10 @@ class Settings:
             chosen["recovery_window"] = chosen["idle_lifetime"]
         for name, value in chosen.items():
             object.__setattr__(self, name, tuple(value) if name in LISTS else value)
-        object.__setattr__(self, "_cookie_names", _cookie_names(self))
+        names = _cookie_names(self)
+        for field_name, name in zip(("refresh_cookie", "binding_cookie", "access_cookie"), names, strict=True):
+            object.__setattr__(self, field_name, name)
+        object.__setattr__(self, "cookie_names", frozenset(names))
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, object]) -> Settings:
@@ -239,26 +248,6 @@ class Settings:
     def development(self) -> bool:
         """Whether this is the ``development`` profile: http on loopback, no cookie prefix, every loopback origin."""
         return self.profile == "development"
-
-    @property
-    def refresh_cookie(self) -> str:
-        """The name of the cookie that carries the refresh token."""
-        return self._cookie_names[0]
-
-    @property
-    def binding_cookie(self) -> str:
-        """The name of the cookie that proves where a token lives."""
-        return self._cookie_names[1]
-
-    @property
-    def access_cookie(self) -> str:
-        """The name of the cookie that carries the access token where ``access_in_cookie`` is on."""
-        return self._cookie_names[2]
-
-    @property
-    def cookie_names(self) -> frozenset[str]:
-        """The names of all our cookies."""
-        return frozenset(self._cookie_names)
 
 
 def _cookie_names(settings: Settings) -> tuple[str, str, str]:

@@ -1,8 +1,10 @@
 """Keyturn for Starlette: ``auth = Keyturn(settings, store=…, keys=…, users=…)``, then ``auth.install(app)``.
 
-async def me(request):
-claims = await auth.required(request)
-return JSONResponse({"subject": claims.subject})
+Example::
+
+    async def me(request):
+        claims = await auth.required(request)
+        return JSONResponse({"subject": claims.subject})
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from ._colour import Bridge
 from .errors import KeyturnError, TokenMissingError
 from .http import forgery
 from .http.endpoints.application import SignIn, StepUp
-from .http.guard import Need, Stale
+from .http.guard import NOTHING_SPECIAL, Need, Stale
 from .http.routes import error_reply
 from .messages import Reply
 from .service import Service
@@ -113,7 +115,7 @@ class Keyturn(Service):
     @property
     def required(self) -> Required:
         """The guard of routes that need a signed-in caller."""
-        return Required(self, Need())
+        return Required(self, NOTHING_SPECIAL)
 
     @property
     def optional(self) -> Optional:

@@ -2,7 +2,6 @@
 
 import subprocess
 import sys
-from collections.abc import Iterator
 from typing import Annotated
 
 import pytest
@@ -41,7 +40,7 @@ def auth(users: Users) -> Keyturn:
 
 
 @pytest.fixture
-def app(auth: Keyturn) -> Iterator[FastAPI]:
+def app(auth: Keyturn) -> FastAPI:
     app = FastAPI()
     auth.install(app)
 
@@ -53,7 +52,7 @@ def app(auth: Keyturn) -> Iterator[FastAPI]:
     async def read(claims: Annotated[Claims, Security(auth.required, scopes=["read"])]) -> dict[str, str]:
         return {"subject": claims.subject}
 
-    yield app
+    return app
 
 
 def test_a_client_may_sign_in_with_no_further_setting(app: FastAPI, auth: Keyturn) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Literal, TypeAlias
 
@@ -75,6 +75,10 @@ class Guard:
     feed: Feed
     acknowledge: Callable[[Mapping[str, int]], Awaitable[None]] | None = None
     readers: tuple[Reader, ...] = ()
+    half_bound: timedelta = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "half_bound", self.settings.staleness_bound / 2)
 
     async def check(self, request: Request, need: Need = NOTHING_SPECIAL) -> Claims | None:
         """Give the caller's claims; None where there is nobody and nobody is needed.
@@ -90,8 +94,10 @@ class Guard:
 
     def is_due(self, need: Need = NOTHING_SPECIAL) -> bool:
         """Say whether the log must be read before the next answer: it is older than half the bound."""
-        age = self.verifier.age(self.clock())
-        return age is None or age >= self.settings.staleness_bound / 2 or need.stale == "ask"
+        loaded_at = self.verifier.floors.loaded_at
+        if loaded_at is None or need.stale == "ask":
+            return True
+        return not loaded_at <= self.clock() < loaded_at + self.half_bound
 
     async def keep_up(self, request: Request, need: Need = NOTHING_SPECIAL) -> None:
         """Read the log, or go on where another caller is reading it; refuse what would be too stale.

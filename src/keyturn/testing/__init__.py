@@ -1,8 +1,10 @@
 """What an application that uses Keyturn tests itself with. Imports no framework until one of its names is used.
 
-def test_me(app, auth):
-with auth.override(store="memory:"):
-assert signed_in(app, auth, "alice").get("/me").json() == {"subject": "alice"}
+Example::
+
+    def test_me(app, auth):
+        with auth.override(store="memory:"):
+            assert signed_in(app, auth, "alice").get("/me").json() == {"subject": "alice"}
 """
 
 from __future__ import annotations
