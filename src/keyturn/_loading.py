@@ -191,7 +191,9 @@ def _sorted_variables(environment: Mapping[str, str]) -> _Source:
 def _unknown_variable(name: str) -> str:
     known = [*SETTING_NAMES, *(f"cookie__{inner}" for inner in COOKIE_NAMES), *(f"{table}__" for table in _FLAT_TABLES)]
     known.remove("cookie")
-    shown = shown_name(_variable(name))
-    if name in _TABLES or name == "cookie":
-        return f"{shown} is a table: write {shown}__ and the name in it"
-    return f"{shown} is no setting{did_you_mean(_variable(name), map(_variable, known))}"
+    table = name.partition("__")[0]
+    if table == "clients":
+        return "KEYTURN_CLIENTS cannot be spelled in the environment: write [[clients]] in the file"
+    if name.rstrip("_") == table and table in ("cookie", *_FLAT_TABLES):
+        return f"{_variable(table)} is a table: write {_variable(table)}__ and the name in it"
+    return f"{shown_name(_variable(name))} is no setting{did_you_mean(name, known, _variable)}"

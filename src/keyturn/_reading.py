@@ -31,10 +31,14 @@ _PLAIN: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,39}")
 _WHOLE: Final = re.compile(r"-?[0-9]{1,9}")
 
 
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Give `` (did you mean …?)`` where a known name is close, else nothing."""
+def did_you_mean(name: str, known: Iterable[str], spelled: Callable[[str], str] = str) -> str:
+    """Give `` (did you mean …?)`` where a known name is close, else nothing.
+
+    Args:
+        spelled: how the source writes a name.
+    """
     close = get_close_matches(name, list(known), n=1)
-    return f" (did you mean {close[0]}?)" if close else ""
+    return f" (did you mean {spelled(close[0])}?)" if close else ""
 
 
 def shown_name(name: str) -> str:
