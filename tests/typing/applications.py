@@ -1,0 +1,262 @@
+"""The API as applications type it; checked by mypy --strict and pyright, never run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, assert_type
+
+from fastapi import Depends, FastAPI, Request, Response, Security, WebSocket
+from fastapi.responses import RedirectResponse
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request as StarletteRequest
+from starlette.responses import JSONResponse
+from starlette.routing import Mount, Route
+
+from keyturn import (
+    UNCHECKED,
+    AsyncSessions,
+    Claims,
+    Client,
+    ConfigurationError,
+    CookieSettings,
+    EndReason,
+    KeyturnError,
+    Principal,
+    RegisteredClient,
+    Reply,
+    Service,
+    Session,
+    SessionEndedError,
+    Sessions,
+    Settings,
+    StoreError,
+    TokenPair,
+    Users,
+    Verifier,
+)
+from keyturn import fastapi as for_fastapi, starlette as for_starlette
+from keyturn.events import ReuseDetected, SessionEnded, SessionStarted
+from keyturn.keyrings.directory import DirectoryKeys
+from keyturn.messages import Request as KeyturnRequest
+from keyturn.stores.memory import MemoryStore
+from keyturn.stores.sqlite import SqliteStore
+from keyturn.testing import ManualClock, a_claims, client, signed_in, testing_keys
+
+
+class PlainUsers:
+    """An application's users, in code that blocks."""
+
+    def authenticate(self, username: str, password: str, request: Request | None) -> Principal | None:
+        return Principal(subject=username, scopes=frozenset({"read"})) if password else None
+
+    def load(self, subject: str) -> Principal | None:
+        return Principal(subject=subject)
+
+
+class AsyncUsers:
+    """The same in code that awaits."""
+
+    async def authenticate(self, username: str, password: str, request: object) -> Principal | None:
+        return Principal(subject=username, claims={"tenant": "acme"}, source=self) if password else None
+
+    async def load(self, subject: str) -> Principal | None:
+        return Principal(subject=subject, disabled=True)
+
+
+plain: Users = PlainUsers()
+awaiting: Users = AsyncUsers()
+
+settings = Settings(
+    issuer="https://app.example.org",
+    profile="strict",
+    leeway=timedelta(seconds=5),
+    recovery_window=timedelta(minutes=5),
+    transports=["cookie"],
+    origins=["https://shop.example.org"],
+    cookie=CookieSettings(suffix="shop", access_in_cookie=True),
+)
+
+
+async def on_event(event: object) -> None:
+    """An application's listener."""
+    match event:
+        case SessionStarted(principal=principal, client=device):
+            assert_type(principal, Principal)
+            assert_type(device, Client)
+        case ReuseDetected(behind=behind, since_rotation=since):
+            assert_type(behind, int)
+            assert_type(since, timedelta)
+        case SessionEnded(reason=reason):
+            assert_type(reason, EndReason)
+        case _:
+            pass
+
+
+def on_reply(
+    request: KeyturnRequest, reply: Reply, principal: Principal | None, session: Session | None
+) -> Reply | None:
+    """An application's hook on replies."""
+    return None if session is None else reply
+
+
+# --- FastAPI -------------------------------------------------------------------------------------------------------
+
+app = FastAPI()
+auth = for_fastapi.Keyturn(
+    settings,
+    store="sqlite:///app.db",
+    keys="keys",
+    users=awaiting,
+    clients=[RegisteredClient(id="shop")],
+    listeners=[on_event],
+    reply_hooks=[on_reply],
+)
+auth.install(app)
+app.add_middleware(CORSMiddleware, **auth.cors())
+
+
+@app.get("/me")
+async def me(claims: Annotated[Claims, Depends(auth.required)]) -> dict[str, str]:
+    """Somebody must be signed in."""
+    assert_type(claims.subject, str)
+    assert_type(claims.scope, frozenset[str])
+    return {"subject": claims.subject}
+
+
+@app.get("/front")
+async def front(claims: Annotated[Claims | None, Depends(auth.optional)]) -> dict[str, str | None]:
+    """Somebody may be signed in."""
+    return {"subject": claims.subject if claims else None}
+
+
+@app.post("/orders")
+async def order(claims: Annotated[Claims, Security(auth.required, scopes=["orders"])]) -> str:
+    """A scope is needed."""
+    return claims.subject
+
+
+@app.post("/transfer")
+def transfer(claims: Annotated[Claims, Depends(auth.fresh(minutes=5, amr=["otp"]))]) -> datetime:
+    """A recent sign-in is needed."""
+    return claims.authenticated_at
+
+
+@app.websocket("/live")
+async def live(websocket: WebSocket, claims: Annotated[Claims, Depends(auth.required)]) -> None:
+    """A guarded socket that may live on."""
+    await websocket.accept()
+    newer = await auth.renew(websocket, await websocket.receive_text())
+    assert_type(newer, Claims)
+    await websocket.send_text(claims.subject)
+
+
+@app.get("/callback")
+async def callback(request: Request) -> Response:
+    """Social login."""
+    return await auth.sign_in(request, Principal(subject="u1"), into=RedirectResponse("/"), amr=["fed"])
+
+
+@app.post("/second-factor")
+async def second_factor(request: Request) -> Response:
+    """Step-up by another factor."""
+    return await auth.step_up(request, amr=["pwd", "otp"])
+
+
+@app.post("/bye")
+async def bye(request: Request) -> Response:
+    """Sign-out of the application's own."""
+    return await auth.sign_out(request)
+
+
+@app.post("/disable/{subject}")
+async def disable(subject: str) -> int:
+    """End everything of a user."""
+    return await auth.sessions.end_user(subject, reason=EndReason.USER_DISABLED)
+
+
+# --- Starlette -----------------------------------------------------------------------------------------------------
+
+other = for_starlette.Keyturn(settings, store=MemoryStore(), keys=testing_keys(), users=plain)
+
+
+async def page(request: StarletteRequest) -> JSONResponse:
+    """A guarded endpoint."""
+    claims = await other.required(request)
+    assert_type(claims, Claims)
+    maybe = await other.optional(request)
+    assert_type(maybe, Claims | None)
+    return JSONResponse({"subject": claims.subject})
+
+
+async def inner(request: StarletteRequest) -> JSONResponse:
+    """Behind a guard that stands before a whole application."""
+    claims = other.claims(request)
+    return JSONResponse({"subject": claims.subject if claims else None})
+
+
+api = Starlette(routes=[Route("/inner", inner)])
+site = Starlette(
+    routes=[Route("/page", page), Mount("/api", app=other.protect(api, "read"))],
+    middleware=[Middleware(CORSMiddleware, **other.cors())],
+)
+other.install(site)
+
+# --- no framework --------------------------------------------------------------------------------------------------
+
+
+def without_http() -> None:
+    """Sessions in blocking code."""
+    sessions = Sessions(settings, SqliteStore("app.db"), DirectoryKeys("keys"), users=PlainUsers())
+    pair = sessions.start(Principal(subject="u1"), amr=["pwd"], client=Client(device_name="phone"))
+    assert_type(pair, TokenPair)
+    try:
+        pair = sessions.refresh(pair.refresh_token)
+    except SessionEndedError as error:
+        assert_type(error.reason, str | None)
+    except StoreError as error:
+        assert_type(error.cause, str | None)
+    assert_type(sessions.list("u1"), Sequence[Session])
+    assert_type(sessions.end("id"), bool)
+    assert_type(sessions.purge(before=datetime(2026, 1, 1, tzinfo=UTC), progress=print), int)
+
+
+async def without_http_awaiting() -> None:
+    """Sessions in code that awaits."""
+    sessions = AsyncSessions(settings, "memory:", "keys", users=awaiting)
+    pair = await sessions.start(Principal(subject="u1"), scope="read")
+    assert_type(await sessions.step_up(pair.refresh_token, amr=["otp"]), TokenPair)
+    assert_type(await sessions.require("u1"), int)
+
+
+def verify_only(token: str, cookie: str | None) -> Claims:
+    """A service that only verifies."""
+    verifier = Verifier(settings, DirectoryKeys("keys"))
+    verifier.verify(token, binding=UNCHECKED)
+    return verifier.verify(token, binding=cookie)
+
+
+def build() -> Service:
+    """The framework-free service."""
+    try:
+        return Service(settings, store="memory:", keys=testing_keys(), users=plain)
+    except ConfigurationError as error:
+        assert_type(error.faults, tuple[str, ...])
+        raise
+    except KeyturnError as error:
+        assert_type(error.code, str)
+        raise
+
+
+# --- tests of applications -----------------------------------------------------------------------------------------
+
+
+def test_of_an_application() -> None:
+    """As applications test themselves."""
+    clock = ManualClock()
+    with auth.override(clock=clock, store="memory:"):
+        assert client(app, auth).get("/me").status_code == 401
+        assert signed_in(app, auth, "alice").get("/me").status_code == 200
+    app.dependency_overrides[auth.required] = lambda: a_claims("bob", scope=["read"])
