@@ -41,18 +41,17 @@ class Call(Generic[T]):
         self.error: Exception | None = None
         self._loop = _running_loop()
         self._future = None if self._loop is None else self._loop.create_future()
-        self._done = threading.Lock()
-        self._done.acquire()
+        self._done = None if self._future is not None else _closed_gate()
 
     async def answer(self) -> T:
         """Wait in the caller's own way (its loop's, else by blocking); give what the work gave or raise its error.
 
         A caller that is cancelled here goes its way; the work is done all the same.
         """
-        if self._future is None:
-            self._done.acquire()
-        else:
+        if self._future is not None:
             await self._future
+        elif self._done is not None:
+            self._done.acquire()
         error, self.error = self.error, None
         if error is not None:
             try:
@@ -64,9 +63,9 @@ class Call(Generic[T]):
 
     def wake_or_collect(self, futures: dict[asyncio.AbstractEventLoop, list[asyncio.Future[None]]]) -> None:
         """Let a blocked caller go on, or put an awaiting one among those whom its loop is to be told of."""
-        if self._loop is None or self._future is None:
+        if self._done is not None:
             self._done.release()
-        else:
+        elif self._loop is not None and self._future is not None:
             futures.setdefault(self._loop, []).append(self._future)
 
 
@@ -186,6 +185,13 @@ class _CannotBeginError(Exception):
     def __init__(self, why: Exception) -> None:
         super().__init__(str(why))
         self.why = why
+
+
+def _closed_gate() -> threading.Lock:
+    """Give a lock that is held: whoever acquires it waits until the writer releases it."""
+    gate = threading.Lock()
+    gate.acquire()
+    return gate
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:

@@ -6,13 +6,13 @@ For one machine; several processes may use the file at once. Not for a network f
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self, TypeVar
+from typing import Any, Final, Self, TypeVar
 
 from .._colour import Colour
 from ..errors import ConfigurationError, StoreError
@@ -187,15 +187,17 @@ class SqliteStore:
         while await self._write(lambda c: statements.drop_announcements(c, before, _STEP)) == _STEP:
             pass
 
-    async def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        call = Call(work, writes=False)
-        self._writer.submit(call)
-        return await call.answer()
+    # Plain functions that give a coroutine: one layer less in every refresh.
 
-    async def _write(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        call = Call(work, writes=True)
+    def _read(self, work: Callable[[sqlite3.Connection], T]) -> Coroutine[Any, Any, T]:
+        return self._ask(Call(work, writes=False))
+
+    def _write(self, work: Callable[[sqlite3.Connection], T]) -> Coroutine[Any, Any, T]:
+        return self._ask(Call(work, writes=True))
+
+    def _ask(self, call: Call[T]) -> Coroutine[Any, Any, T]:
         self._writer.submit(call)
-        return await call.answer()
+        return call.answer()
 
 
 def _session_or_none(row: Row | None) -> Session | None:
