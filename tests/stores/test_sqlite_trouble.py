@@ -14,9 +14,9 @@ import pytest
 from keyturn._colour import drive
 from keyturn.errors import ConfigurationError, StoreError
 from keyturn.session import EndReason
-from keyturn.stores import open as open_store
+from keyturn.stores import _sqlite_schema, open as open_store
 from keyturn.stores.sqlite import SqliteStore
-from keyturn.testing._store_stage import NOW, UNTIL, Stage, turn_of
+from keyturn.testing._store_stage import NOW, REALM, SUBJECT, UNTIL, Stage, turn_of
 from tests.stores.sqlite_gate import Gate, submitted
 
 pytestmark = pytest.mark.ids("ST-05")
@@ -117,6 +117,21 @@ def test_another_programs_database_is_refused_and_left_alone(stage, path, versio
     before = path.read_bytes()
     assert "something else" in refused(stage)
     assert path.read_bytes() == before
+
+
+def test_a_file_that_another_process_makes_in_the_same_instant_is_shared(stage, path, monkeypatch):
+    look = _sqlite_schema._is_ready
+
+    def look_and_be_overtaken(connection):
+        monkeypatch.setattr(_sqlite_schema, "_is_ready", look)
+        was_ready = look(connection)
+        with SqliteStore(path) as other:
+            drive(other.add(stage.session()))
+        return was_ready
+
+    monkeypatch.setattr(_sqlite_schema, "_is_ready", look_and_be_overtaken)
+    assert works(stage)
+    assert len(drive(stage.store.find(REALM, SUBJECT, now=NOW))) == 2
 
 
 def test_a_newer_programs_file_is_refused_until_it_is_this_programs_again(stage, store, path):
