@@ -63,7 +63,7 @@ def test_a_new_access_key_is_published_a_cache_time_before_it_signs():
     ring = rotate_access(before, now=T0 + DAY, entropy=ENTROPY)
     old, new = before.signing(T0), ring.keys[-1]
     assert ring.verifying(T0 + DAY) == (new, ring.keys[-2])
-    assert new.signs_from - (T0 + DAY) >= JWKS_CACHE + RELOAD_INTERVAL
+    assert new.signs_from - (T0 + DAY) >= JWKS_CACHE + RELOAD_INTERVAL + SKEW_CEILING
     assert ring.signing(new.signs_from - INSTANT).id == old.id
     assert ring.signing(new.signs_from) is new
 
@@ -178,7 +178,7 @@ def test_no_live_session_meets_an_issuer_without_the_key_that_sealed_its_token(h
 def test_a_new_refresh_key_seals_a_reload_interval_later_and_the_old_one_opens_for_the_longest_session():
     ring = rotate_refresh(fresh(), now=T0 + DAY, entropy=ENTROPY)
     seals_from = ring.keys[-1].signs_from
-    assert seals_from - (T0 + DAY) >= RELOAD_INTERVAL
+    assert seals_from - (T0 + DAY) >= RELOAD_INTERVAL + SKEW_CEILING
     assert (ring.sealing(seals_from - INSTANT).id, ring.sealing(seals_from).id) == ("0", "1")
     assert ring.refresh_key(1, T0 + DAY), "a process ahead of us may seal with it already"
     assert ring.refresh_key(0, seals_from + SESSION_CEILING + SKEW_CEILING)

@@ -41,14 +41,13 @@ class Material:
     def __repr__(self) -> str:
         return f"<{self.algorithm} key>"
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
         return self
 
-    def __copy__(self) -> Self:
-        return self
+    __copy__ = __deepcopy__
 
     def __reduce__(self) -> NoReturn:
-        raise TypeError("A key is not pickled: it would end up in a cache or a queue. Give its ring's place instead.")
+        raise TypeError("A key is not pickled: it would end up in a cache or a queue.")
 
     def faults(self) -> tuple[str, ...]:
         """Say what is weak about the key, a sentence each; nothing where it is good."""
@@ -63,6 +62,9 @@ class SigningMaterial(Material):
     _public: Any
     #: The public members of the JWK that RFC 7638 section 3.2 takes for the thumbprint.
     members: Mapping[str, str]
+
+    def __init__(self, private: Any, public: Any, members: Mapping[str, str]) -> None:
+        self._private, self._public, self.members = private, public, members
 
     def sign(self, data: bytes, *, deterministic: bool = False) -> bytes:
         """Sign as RFC 7518 section 3 says, in the form that travels in a JWS."""
@@ -81,8 +83,8 @@ class SigningMaterial(Material):
         """Whether the private half is here."""
         return self._private is not None
 
-    def _attach(self, private: Any, public: Any, members: Mapping[str, str]) -> None:
-        self._private, self._public, self.members = private, public, members
+    def faults(self) -> tuple[str, ...]:
+        return secret_faults(from_base64url(self.private_members()["d"])) if self.can_sign else ()
 
 
 class ES256(SigningMaterial):
@@ -94,7 +96,7 @@ class ES256(SigningMaterial):
     def __init__(self, public: ec.EllipticCurvePublicKey, private: ec.EllipticCurvePrivateKey | None) -> None:
         numbers = public.public_numbers()
         x, y = numbers.x.to_bytes(HALF, "big"), numbers.y.to_bytes(HALF, "big")
-        self._attach(private, public, {"crv": "P-256", "kty": "EC", "x": to_base64url(x), "y": to_base64url(y)})
+        super().__init__(private, public, {"crv": "P-256", "kty": "EC", "x": to_base64url(x), "y": to_base64url(y)})
 
     @classmethod
     def generate(cls, entropy: Entropy) -> Self:
@@ -147,11 +149,6 @@ class ES256(SigningMaterial):
             return False
         return True
 
-    def faults(self) -> tuple[str, ...]:
-        return (
-            secret_faults(self._private.private_numbers().private_value.to_bytes(HALF, "big")) if self.can_sign else ()
-        )
-
 
 class Ed25519(SigningMaterial):
     """Ed25519 under its own name (RFC 8037 section 3.1, RFC 9864 section 2.2)."""
@@ -160,16 +157,14 @@ class Ed25519(SigningMaterial):
     algorithm = "Ed25519"
 
     def __init__(self, public: ed25519.Ed25519PublicKey, private: ed25519.Ed25519PrivateKey | None) -> None:
-        self._attach(private, public, {"crv": "Ed25519", "kty": "OKP", "x": to_base64url(public.public_bytes_raw())})
+        super().__init__(
+            private, public, {"crv": "Ed25519", "kty": "OKP", "x": to_base64url(public.public_bytes_raw())}
+        )
 
     @classmethod
     def generate(cls, entropy: Entropy) -> Self:
         """Draw a key; every 32 bytes are one (RFC 8032 section 5.1.5)."""
-        return cls._of(entropy(HALF))
-
-    @classmethod
-    def _of(cls, seed: bytes) -> Self:
-        private = ed25519.Ed25519PrivateKey.from_private_bytes(seed)
+        private = ed25519.Ed25519PrivateKey.from_private_bytes(entropy(HALF))
         return cls(private.public_key(), private)
 
     @classmethod
@@ -180,7 +175,7 @@ class Ed25519(SigningMaterial):
         x = _member(jwk, "x", HALF)
         if "d" not in jwk:
             return cls(ed25519.Ed25519PublicKey.from_public_bytes(x), None)
-        pair = cls._of(_member(jwk, "d", HALF))
+        pair = cls.generate(lambda _: _member(jwk, "d", HALF))
         if pair.members["x"] != to_base64url(x):
             raise ValueError("its private and its public half do not belong together")
         return pair
@@ -201,9 +196,6 @@ class Ed25519(SigningMaterial):
             return False
         return True
 
-    def faults(self) -> tuple[str, ...]:
-        return secret_faults(self._private.private_bytes_raw()) if self.can_sign else ()
-
 
 class RS256(SigningMaterial):
     """RSASSA-PKCS1-v1_5 with SHA-256 (RFC 7518 section 3.3)."""
@@ -214,7 +206,7 @@ class RS256(SigningMaterial):
     def __init__(self, public: rsa.RSAPublicKey, private: rsa.RSAPrivateKey | None) -> None:
         numbers = public.public_numbers()
         self._length = (public.key_size + 7) // 8
-        self._attach(private, public, {"e": _from_number(numbers.e), "kty": "RSA", "n": _from_number(numbers.n)})
+        super().__init__(private, public, {"e": _from_number(numbers.e), "kty": "RSA", "n": _from_number(numbers.n)})
 
     @classmethod
     def generate(cls, entropy: Entropy) -> Self:
@@ -234,9 +226,8 @@ class RS256(SigningMaterial):
 
     def private_members(self) -> dict[str, str]:
         numbers = self._private.private_numbers()
-        values = {"d": numbers.d, "p": numbers.p, "q": numbers.q}
-        values |= {"dp": numbers.dmp1, "dq": numbers.dmq1, "qi": numbers.iqmp}
-        return {name: _from_number(value) for name, value in values.items()}
+        values = (numbers.d, numbers.p, numbers.q, numbers.dmp1, numbers.dmq1, numbers.iqmp)
+        return dict(zip(("d", "p", "q", "dp", "dq", "qi"), map(_from_number, values), strict=True))
 
     def sign(self, data: bytes, *, deterministic: bool = False) -> bytes:
         signature: bytes = self._private.sign(data, _PKCS1, _SHA256)
@@ -252,8 +243,7 @@ class RS256(SigningMaterial):
         return True
 
     def faults(self) -> tuple[str, ...]:
-        numbers = self._public.public_numbers()
-        return rsa_faults(numbers.n, numbers.e)
+        return rsa_faults((numbers := self._public.public_numbers()).n, numbers.e)
 
 
 class RefreshSecret(Material):

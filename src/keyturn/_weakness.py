@@ -29,7 +29,7 @@ def secret_faults(secret: bytes) -> tuple[str, ...]:
     """Say why bytes cannot be a random secret: too few, a text, or a pattern; nothing where they may be one."""
     if len(secret) != SECRET_BYTES:
         return (f"its secret has {len(secret)} bytes where {SECRET_BYTES} random ones belong",)
-    if all(32 <= byte < 127 for byte in secret):
+    if all(byte in _PRINTABLE for byte in secret):
         return ("its secret is a text that somebody typed, not random bytes",)
     if len(set(secret)) < LEAST_DISTINCT_BYTES:
         return ("its secret is a placeholder, not random bytes",)

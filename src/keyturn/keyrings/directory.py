@@ -123,7 +123,8 @@ class DirectoryKeys:
             rule: takes the ring that is, gives the ring that should be.
 
         Raises:
-            ConfigurationError: the directory cannot be read or written; then it is as it was.
+            ConfigurationError: the directory cannot be read or written. Then no key is lost that should stay, and a key
+                that should go may still be there.
         """
         with _files.exclusive(self._path):
             before = self._read().ring
