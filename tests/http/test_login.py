@@ -155,7 +155,7 @@ def test_signing_in_again_ends_the_same_users_session_that_was_presented(page):
     answer = sign_in(front, "alice", cookies=dict(old.jar), **more)
     assert answer.json["session_id"] != old.session_id
     assert front.row(old).end_reason.value == "ended"
-    assert [type(fact) for fact in front.facts][-2:] == [SessionStarted, SessionEnded]
+    assert [type(fact) for fact in front.facts][-2:] == [SessionEnded, SessionStarted]
 
 
 @pytest.mark.ids("SE-01")
