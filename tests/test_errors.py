@@ -118,7 +118,7 @@ def test_the_header_fields_of_an_error_are_its_own() -> None:
     error = RequestError(headers=fields)
     fields["Allow"] = "POST"
     assert error.headers == {"Allow": "GET"}
-    assert StoreError().headers == {}
+    assert KeyturnError().headers == {}
 
 
 @pytest.mark.ids("HT-06")

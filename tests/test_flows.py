@@ -15,6 +15,7 @@ from keyturn._refresh_token import RefreshToken
 from keyturn.errors import (
     BindingMismatchError,
     ConfigurationError,
+    CredentialsError,
     KeyturnError,
     RequestError,
     SessionEndedError,
@@ -105,7 +106,7 @@ def test_a_sign_in_is_told_with_user_and_client(desk):
 
 @pytest.mark.ids("RT-12", "SE-08")
 def test_a_disabled_user_cannot_start_a_session(desk):
-    with pytest.raises(SessionEndedError):
+    with pytest.raises(CredentialsError):
         desk.sign_in(replace(ALICE, disabled=True))
     assert desk.run(desk.flows.ends.find("alice")) == []
 
@@ -131,8 +132,7 @@ def test_claims_that_would_plant_an_id_leave_no_session_behind(desk, claim):
 def test_a_strangers_token_in_a_login_is_neither_adopted_nor_ended(desk):
     alices = desk.sign_in(ALICE)
     token = desk.presented(alices).token
-    desk.run(desk.flows.supersede(token, "bob"))
-    bobs = desk.sign_in(BOB)
+    bobs = desk.sign_in(BOB, presented=token)
     assert desk.use(bobs).subject == "bob"
     assert desk.row(bobs).id != desk.row(alices).id
     assert desk.use(desk.refresh(alices)).subject == "alice"
@@ -141,15 +141,24 @@ def test_a_strangers_token_in_a_login_is_neither_adopted_nor_ended(desk):
 @pytest.mark.ids("SE-01")
 def test_a_login_ends_the_same_users_session_that_it_still_carried(desk):
     old = desk.sign_in()
-    desk.run(desk.flows.supersede(desk.presented(old).token, "alice"))
+    desk.sign_in(presented=desk.presented(old).token)
     assert is_over(desk, old)
     assert desk.row(old).end_reason is EndReason.ENDED
+
+
+@pytest.mark.ids("SE-01", "SE-05")
+def test_a_login_makes_room_for_itself_where_the_limit_refuses(desk):
+    strict = a_desk(MemoryStore(), settings=settings_with(max_sessions=1, on_limit="refuse"))
+    old = strict.sign_in()
+    new = strict.sign_in(presented=strict.presented(old).token)
+    assert strict.use(new).subject == "alice"
+    assert is_over(strict, old)
 
 
 @pytest.mark.ids("SE-01", "RT-07", "M21")
 def test_a_login_that_carries_a_made_up_seed_ends_nothing(desk):
     device = desk.sign_in()
-    desk.run(desk.flows.supersede(replace(desk.presented(device).token, seed=b"\0" * 16), "alice"))
+    desk.sign_in(presented=replace(desk.presented(device).token, seed=b"\0" * 16))
     desk.refresh(device)
 
 

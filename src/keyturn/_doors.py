@@ -101,7 +101,10 @@ async def run_async(coroutine: Coroutine[Any, Any, T], store: SessionStore, brid
     """Await a flow, or move the whole of it to a worker thread where its store blocks: one hop."""
     if store.colour != "sync" or bridge is None:
         return await coroutine
-    return await bridge.run_blocking(lambda: drive(coroutine))
+    try:
+        return await bridge.run_blocking(lambda: drive(coroutine))
+    finally:
+        coroutine.close()  # where it was cancelled before a thread was free
 
 
 def blocking_faults(store: SessionStore) -> list[str]:

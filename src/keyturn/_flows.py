@@ -20,6 +20,7 @@ from ._refresh_token import SEED_BYTES, RefreshToken
 from .errors import (
     BindingMismatchError,
     ConfigurationError,
+    CredentialsError,
     KeyturnError,
     SessionEndedError,
     SessionLimitError,
@@ -79,12 +80,19 @@ class Flows:
 
     # --- sign-in ---------------------------------------------------------------------------------------------------
 
-    async def start(self, principal: Principal, how: Start, origin: Origin = NOWHERE) -> Outcome:
-        """Start a session for a user who has just proved who they are."""
+    async def start(
+        self, principal: Principal, how: Start, origin: Origin = NOWHERE, *, presented: RefreshToken | None = None
+    ) -> Outcome:
+        """Start a session for a user who has just proved who they are.
+
+        Args:
+            presented: a refresh token that the sign-in still carried. It is never adopted; its session is ended where
+                it is the same user's, and left alone where it is a stranger's (SE-01).
+        """
         if fault := _policy.subject_fault(principal, self.client_ids):
             raise ConfigurationError([fault])
         if principal.disabled:
-            raise SessionEndedError(EndReason.USER_DISABLED.value)
+            raise CredentialsError
         how = replace(how, scope=_policy.checked_scope(how.scope, principal.scopes), client=_bounded(how.client))
         now, seed = self.clock(), self.entropy(SEED_BYTES)
         binding = new_binding(self.entropy(BINDING_BYTES)) if self._binds(how) else None
@@ -95,6 +103,8 @@ class Flows:
         # Made before the row is kept: claims that cannot be signed leave no session behind.
         pair = self.issuer.pair(session, seed, principal, now=now, binding=binding)
         await self.store.add(session)
+        if presented is not None:
+            await self._supersede(presented, principal.subject, origin)
         await self._keep_limit(session, origin)
         await self.ends.teller.tell(event(SessionStarted, session, origin, now, principal=principal))
         return Outcome(pair=pair, session=session, principal=principal)
@@ -109,8 +119,7 @@ class Flows:
         if refused:
             raise SessionLimitError
 
-    async def supersede(self, token: RefreshToken, subject: str, origin: Origin = NOWHERE) -> None:
-        """End the session that a login request still carried a token of, if it is the same user's (SE-01)."""
+    async def _supersede(self, token: RefreshToken, subject: str, origin: Origin) -> None:
         session = await self.ends.session_of(token)
         if session is not None and session.subject == subject:
             await self.ends.end([session.id], EndReason.ENDED, origin)
@@ -220,7 +229,7 @@ class Flows:
         except Exception as error:
             # Not answered with "no such user": that would sign everybody out while the user database is away.
             raise StoreError(cause=f"users.load raised {type(error).__name__}") from error
-        return principal
+        return checked_principal(principal, "users.load")
 
     # --- step-up ---------------------------------------------------------------------------------------------------
 
@@ -235,6 +244,8 @@ class Flows:
     ) -> Outcome:
         """Turn the key because the user proved again who they are: older tokens are dead at once, silently."""
         now = self.clock()
+        if claims is not None:
+            self.issuer.check(claims, now)  # before anything turns: a claim that cannot be signed loses nothing
         binding = new_binding(self.entropy(BINDING_BYTES)) if rebind and presented.binding is not None else None
         turn = _policy.plan_step_up(
             presented, now=now, settings=self.settings, amr=amr, claims=claims,
@@ -256,6 +267,17 @@ class Flows:
         if again != turn and (session := await self._advance(again)):
             return session
         raise TokenStaleError(cause="not_current")
+
+
+def checked_principal(found: object, source: str) -> Principal | None:
+    """Give what an application's function gave, if it is a principal or None.
+
+    Raises:
+        ConfigurationError: it is something else.
+    """
+    if found is None or isinstance(found, Principal):
+        return found
+    raise ConfigurationError([f"{source} gave a {type(found).__name__}: it must give a keyturn.Principal or None"])
 
 
 def _error_of(refusal: Refuse) -> TokenError:

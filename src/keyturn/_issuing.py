@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from base64 import urlsafe_b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 from . import _access_token, _policy
 from ._seals import SealedRing
@@ -51,9 +51,8 @@ class Issuer:
         if scope:
             granted &= frozenset(scope.split())
         claims = self._claims(session, principal, granted, now)
-        limit = _COOKIE_LIMIT if self.settings.cookie.access_in_cookie else _TOKEN_LIMIT
         return TokenPair(
-            access_token=_access_token.issue(claims, self.keys.ring.signing(now), limit=limit),
+            access_token=_access_token.issue(claims, self.keys.ring.signing(now), limit=self._limit()),
             refresh_token=self.seals.seal(session.id, session.generation, seed, now),
             binding=binding,
             issued_at=now,
@@ -62,6 +61,22 @@ class Issuer:
             session_id=session.id,
             scope=granted,
         )
+
+    def check(self, extra: Mapping[str, Any], now: datetime) -> None:
+        """See whether an application's claims can be signed.
+
+        Raises:
+            KeyturnError: a reserved name, not JSON, or too much.
+        """
+        claims = Claims(
+            issuer=self.settings.issuer, realm=self.settings.realm, subject="", audience=(), client_id="",
+            session_id="", generation=0, token_id="", issued_at=now, expires_at=now, authenticated_at=now,
+            scope=frozenset(), extra=extra,
+        )  # fmt: skip
+        _access_token.issue(claims, self.keys.ring.signing(now), limit=self._limit())
+
+    def _limit(self) -> int:
+        return _COOKIE_LIMIT if self.settings.cookie.access_in_cookie else _TOKEN_LIMIT
 
     def _claims(self, session: Session, principal: Principal, scope: frozenset[str], now: datetime) -> Claims:
         return Claims(

@@ -63,6 +63,9 @@ class StoreError(KeyturnError):
     default_status = 503
     default_message = "The session store cannot be reached right now. Nothing is lost; try again in a moment."
 
+    def __init__(self, message: str | None = None, *, cause: str | None = None) -> None:
+        super().__init__(message, cause=cause, headers={"Retry-After": "1"})
+
 
 class ForgeryError(KeyturnError):
     """A request that carries cookies did not come from a page of ours (security.md XS-01)."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, TypeAlias
 
-from .messages import Reply, Request
+from .messages import Reply
 from .session import Client, EndReason, Session
 from .users import Principal
 
@@ -140,5 +140,5 @@ Listener: TypeAlias = Callable[[Any], None | Awaitable[None]]
 #: Sees the framework's request, the reply, the user and the session of a login, refresh or logout, and may replace
 #: the reply; None keeps it.
 ReplyHook: TypeAlias = Callable[
-    [Request, Reply, Principal | None, Session | None], Reply | None | Awaitable[Reply | None]
+    [Any, Reply, Principal | None, Session | None], Reply | None | Awaitable[Reply | None]
 ]

@@ -10,6 +10,7 @@ from keyturn._build import Chance, build_flows
 from keyturn._colour import Caller, call_blocking, drive
 from keyturn._flows import Flows, Outcome
 from keyturn._policy import Presented, Start
+from keyturn._refresh_token import RefreshToken
 from keyturn.events import Event
 from keyturn.keyrings import KeySource
 from keyturn.keyrings.static import testing_keys
@@ -89,9 +90,15 @@ class Desk:
 
     # --- what devices do ---
 
-    def sign_in(self, principal: Principal = ALICE, transport: Transport = "cookie", **how: Any) -> Device:
-        """Sign a user in on a new device."""
-        pair = self.run(self.flows.start(principal, Start(transport=transport, **how))).pair
+    def sign_in(
+        self,
+        principal: Principal = ALICE,
+        transport: Transport = "cookie",
+        presented: RefreshToken | None = None,
+        **how: Any,
+    ) -> Device:
+        """Sign a user in on a new device; the sign-in may still carry an old refresh token."""
+        pair = self.run(self.flows.start(principal, Start(transport=transport, **how), presented=presented)).pair
         return Device(transport, pair.refresh_token, pair.access_token, pair.binding)
 
     def presented(self, device: Device, *, client_id: str | None = None) -> Presented:

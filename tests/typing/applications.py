@@ -36,11 +36,11 @@ from keyturn import (
     TokenPair,
     Users,
     Verifier,
+    fastapi as for_fastapi,
+    starlette as for_starlette,
 )
-from keyturn import fastapi as for_fastapi, starlette as for_starlette
 from keyturn.events import ReuseDetected, SessionEnded, SessionStarted
 from keyturn.keyrings.directory import DirectoryKeys
-from keyturn.messages import Request as KeyturnRequest
 from keyturn.stores.memory import MemoryStore
 from keyturn.stores.sqlite import SqliteStore
 from keyturn.testing import ManualClock, a_claims, client, signed_in, testing_keys
@@ -96,7 +96,7 @@ async def on_event(event: object) -> None:
 
 
 def on_reply(
-    request: KeyturnRequest, reply: Reply, principal: Principal | None, session: Session | None
+    request: Request, reply: Reply, principal: Principal | None, session: Session | None
 ) -> Reply | None:
     """An application's hook on replies."""
     return None if session is None else reply

@@ -15,7 +15,7 @@ from ...session import Client, Session, Transport
 from ...throttle import Attempt
 from ...tokens import Claims
 from ...users import Principal
-from .. import credentials, replies
+from .. import credentials, forgery, replies
 from ..core import Core
 
 _log = logging.getLogger("keyturn")
@@ -53,10 +53,13 @@ def presented_token(
     """Find the one refresh token that a request presents, checked to be genuine; None where there is none.
 
     Raises:
+        ForgeryError: it came in a cookie, and not from a page of ours.
         RequestError: it came in two ways at once.
         TokenInvalidError: it is not genuine.
     """
     in_cookie = credentials.refresh_cookie(request, core.settings)
+    if in_cookie is not None:
+        forgery.require_own_page(request, core.settings)
     if in_cookie is not None and in_body is not None:
         raise RequestError("The refresh token came in two ways at once: send the cookie or the body, not both.")
     text = in_cookie or in_body

@@ -69,10 +69,8 @@ async def sign_in(core: Core, request: Request, principal: Principal, how: SignI
         transport=transport, remember=how.remember, client_id=how.client_id, scope=how.scope, amr=how.amr,
         claims=how.claims, client=origin.client,
     )  # fmt: skip
-    outcome = await core.flows.start(principal, start, origin)
     token = _common.genuine_or_none(core, credentials.refresh_cookie(request, core.settings))
-    if token is not None:
-        await core.flows.supersede(token, principal.subject, origin)
+    outcome = await core.flows.start(principal, start, origin, presented=token)
     reply = _common.answer(core, request, outcome)
     reply = replies.with_cookies(reply, replies.cleared_doubles(request, core.settings))
     return await _common.hooked(core, request, reply, outcome.principal, outcome.session)
@@ -83,8 +81,6 @@ async def step_up(core: Core, request: Request, how: StepUp) -> Reply:
     presented = _common.presented_token(core, request, how.refresh_token)
     if presented is None:
         raise TokenMissingError("The session's current refresh token is needed too.")
-    if presented.transport == "cookie":
-        forgery.require_own_page(request, core.settings)
     outcome = await core.flows.step_up(
         presented, _common.origin_of(request), amr=how.amr, claims=how.claims, rebind=how.rebind
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from ...messages import Reply, Request
 from .. import replies
@@ -26,8 +25,7 @@ async def server(core: Core, _request: Request, _last: str) -> Reply:
 
 def _metadata(core: Core) -> dict[str, Any]:
     settings = core.settings
-    parts = urlsplit(settings.issuer)
-    base = f"{parts.scheme}://{parts.netloc}{settings.prefix}"
+    base = settings.issuer.rstrip("/") + settings.prefix
     methods = ["none"]
     if any(client.secret_digest for client in core.clients.values()):
         methods += ["client_secret_basic", "client_secret_post"]

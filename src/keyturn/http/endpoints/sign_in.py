@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from ..._binding import presented_digest
-from ..._flows import Outcome
+from ..._flows import Outcome, checked_principal
 from ..._policy import Presented, Start, printable
 from ...errors import (
     BindingMismatchError,
@@ -100,11 +100,8 @@ async def _sign_in(
         await core.throttle.failed(attempt)
         raise CredentialsError
     origin = _common.origin_of(request, how.client.device_name)
-    outcome = await core.flows.start(principal, replace(how, client=origin.client), origin)
-    # Never adopted; ended if it is the same user's, and only now: a sign-in that failed leaves it alone.
-    if (token := _common.genuine_or_none(core, presented)) is not None:
-        await core.flows.supersede(token, principal.subject, origin)
-    return outcome
+    token = _common.genuine_or_none(core, presented)
+    return await core.flows.start(principal, replace(how, client=origin.client), origin, presented=token)
 
 
 async def authenticate(core: Core, request: Request, username: str, password: str) -> Principal | None:
@@ -113,8 +110,8 @@ async def authenticate(core: Core, request: Request, username: str, password: st
     Raises:
         StoreError: it cannot tell right now.
     """
-    principal: Principal | None = await _asked(core, core.users.authenticate, username, password, request.native)
-    return principal
+    found = await _asked(core, core.users.authenticate, username, password, request.native)
+    return checked_principal(found, "users.authenticate")
 
 
 async def _asked(core: Core, ask: Callable[..., Any], *args: Any) -> Any:
@@ -146,8 +143,6 @@ async def refresh(core: Core, request: Request, _last: str) -> Reply:
     presented = _common.presented_token(core, request, bodies.text(body, "refresh_token"))
     if presented is None:
         raise TokenMissingError("No refresh token was presented. Sign in.")
-    if presented.transport == "cookie":
-        forgery.require_own_page(request, core.settings)
     try:
         await _common.throttle(core, _attempt(core, request, "refresh", session_id=presented.token.session_id))
         await refuse_confidential(core, presented)
@@ -182,8 +177,6 @@ async def step_up(core: Core, request: Request, _last: str) -> Reply:
     password = bodies.text(body, "password")
     if presented is None:
         raise TokenMissingError("The session's current refresh token is needed too.")
-    if presented.transport == "cookie":
-        forgery.require_own_page(request, core.settings)
     if password is None:
         raise RequestError("password is missing.")
     if presented.token.session_id != claims.session_id:
