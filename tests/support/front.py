@@ -174,13 +174,13 @@ class Device:
         return self.send(method, path, bearer=True, **more)
 
     def refresh(self, **more: Any) -> Answer:
-        body = {} if self.jar.get(REFRESH) else {"refresh_token": self.refresh_token}
+        body = {} if self.jar.get(self.front.service.settings.refresh_cookie) else {"refresh_token": self.refresh_token}
         return self.send("POST", "/auth/refresh", json={**body, **more} or None)
 
     @property
     def current(self) -> str:
         """The refresh token, wherever it is kept."""
-        return self.refresh_token or self.jar[REFRESH]
+        return self.refresh_token or self.jar[self.front.service.settings.refresh_cookie]
 
 
 @dataclass

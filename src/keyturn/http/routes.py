@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import traceback
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
@@ -110,9 +111,12 @@ async def _answer(core: Core, request: Request, route: Route | None, last: str) 
         return await _endpoint(request, route)(core, request, last)
     except KeyturnError as error:
         return _error_reply(error, route, core.settings)
-    except Exception:  # noqa: BLE001 - the last line of defence: errors are replies
-        # Neither the framework's error page nor its log gets to see what was in the request.
-        _log.exception("%s %s failed", request.method, route.path if route else "an unknown path")
+    except Exception as error:  # noqa: BLE001 - the last line of defence: errors are replies
+        # Neither the framework's error page nor its log gets to see what was in the request. Of the exception only its
+        # kind and place are logged: its message may repeat a secret, its frames hold them, and reporting tools look.
+        place = "".join(traceback.format_tb(error.__traceback__))
+        where = route.path if route else "an unknown path"
+        _log.error("%s %s failed with %s at\n%s", request.method, where, type(error).__name__, place)  # noqa: TRY400
         return _error_reply(KeyturnError(), route, core.settings)
 
 
