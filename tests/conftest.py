@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.promises import KNOWN_ID, ids_of, table_of, write_table
+from tests.support.effort import register_profiles
+
+register_profiles()
 
 # Debian's names of the programs that tests need besides Python, where they differ.
 DEBIAN_PACKAGES = {"node": "nodejs"}

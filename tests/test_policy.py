@@ -6,7 +6,7 @@ from itertools import permutations
 from typing import Any
 
 import pytest
-from hypothesis import given, settings as budget, strategies as st
+from hypothesis import given, strategies as st
 
 from keyturn import _policy
 from keyturn._binding import binding_digest
@@ -31,6 +31,7 @@ from keyturn.session import MAX_GENERATION, Client, EndReason, Session
 from keyturn.settings import Settings
 from keyturn.stores.memory import MemoryStore
 from keyturn.users import Principal
+from tests.support.effort import examples
 from tests.support.rows import (
     BROWSER,
     DAY,
@@ -50,9 +51,7 @@ GONE = Refuse("session_ended", "unknown")
 WINDOW = timedelta(hours=1)
 
 
-def decide(
-    row: Session | None, presented: Presented, *, now: datetime = NOW, settings: Settings = BROWSER
-) -> Decision:
+def decide(row: Session | None, presented: Presented, *, now: datetime = NOW, settings: Settings = BROWSER) -> Decision:
     return decide_refresh(row, presented, now=now, settings=settings)
 
 
@@ -439,7 +438,7 @@ async def _stored(row: Session) -> MemoryStore:
 
 
 @pytest.mark.ids("RT-05", "P1")
-@budget(max_examples=600)
+@examples(300)
 @given(data=st.data(), row=rows(), now=MOMENTS, settings=ALL_SETTINGS)
 def test_the_step_acts_exactly_where_the_table_says_take_it(data, row, now, settings):
     """Never both refuse, never both act: what `advance` does not do, `decide_refresh` explains, and only that."""
@@ -460,7 +459,7 @@ def test_the_step_acts_exactly_where_the_table_says_take_it(data, row, now, sett
 
 
 @pytest.mark.ids("P1")
-@budget(max_examples=300)
+@examples(150)
 @given(data=st.data(), row=rows(), now=MOMENTS, settings=ALL_SETTINGS)
 def test_a_catch_up_that_the_table_orders_is_carried_out(data, row, now, settings):
     presented = data.draw(requests_for(row))
@@ -474,7 +473,7 @@ def test_a_catch_up_that_the_table_orders_is_carried_out(data, row, now, setting
 
 
 @pytest.mark.ids("P1")
-@budget(max_examples=600)
+@examples(300)
 @given(data=st.data(), row=rows(), now=MOMENTS, settings=ALL_SETTINGS)
 def test_nothing_but_the_current_token_its_predecessor_and_one_from_the_future_is_ever_honoured(
     data, row, now, settings
@@ -553,9 +552,7 @@ ALICE = Principal(subject="user-7", scopes=frozenset({"read", "write"}))
 
 
 def started(how: Start, settings: Settings = BROWSER, now: datetime = NOW) -> Session:
-    return _policy.start(
-        ALICE, how, now=now, settings=settings, random=b"\x09" * 14, seed=b"s" * 16, binding=None
-    )
+    return _policy.start(ALICE, how, now=now, settings=settings, random=b"\x09" * 14, seed=b"s" * 16, binding=None)
 
 
 @pytest.mark.ids("RT-08", "P6", "SE-06")
@@ -633,7 +630,7 @@ def _run_logins(order: list[int], ages: list[int], settings: Settings) -> tuple[
 
 
 @pytest.mark.ids("SE-05", "M18")
-@budget(max_examples=300)
+@examples(150)
 @given(
     order=_every_order(5),
     ages=st.lists(st.integers(0, 3), min_size=5, max_size=5),
@@ -683,7 +680,20 @@ def test_a_scope_that_is_held_comes_back_in_canonical_form(asked, canonical):
 @pytest.mark.ids("RT-11", "ATP-06", "ST-03")
 @pytest.mark.parametrize(
     "asked",
-    ["admin", "read admin", "read  write", " read", "read ", " ", "READ", "read\twrite", "read\n", "re\u00e4d", 'a"b', "a\\b"],
+    [
+        "admin",
+        "read admin",
+        "read  write",
+        " read",
+        "read ",
+        " ",
+        "READ",
+        "read\twrite",
+        "read\n",
+        "re\u00e4d",
+        'a"b',
+        "a\\b",
+    ],
 )
 def test_a_scope_that_is_not_held_or_malformed_is_invalid(asked):
     held = ALICE.scopes | {'a"b', "a\\b", "re\u00e4d", ""}

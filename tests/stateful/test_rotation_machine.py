@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, settings as budget, strategies as st
+from hypothesis import HealthCheck, settings, strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
     initialize,
@@ -29,11 +29,13 @@ from keyturn._policy import Presented
 from keyturn.errors import BindingMismatchError, SessionEndedError, TokenError, TokenExpiredError, TokenStaleError
 from keyturn.events import RefreshRecovered, ReuseDetected, StoreWentBack
 from keyturn.session import EndReason
+from keyturn.settings import Settings
 from keyturn.stores.memory import MemoryStore
 from keyturn.stores.sqlite import SqliteStore
 from keyturn.testing.clock import ManualClock
 from keyturn.testing.entropy import CountingEntropy
 from tests.support.desk import Desk, a_desk
+from tests.support.effort import examples
 from tests.support.rows import DAY, settings_with
 
 ZERO = timedelta(0)
@@ -196,8 +198,21 @@ class Client:
 
 ISSUERS = st.sampled_from([0, 1])
 PAUSES = st.sampled_from(
-    [timedelta(microseconds=1), SECOND, 4 * SECOND, 5 * SECOND, 6 * SECOND, 10 * SECOND, 60 * SECOND]
-    + [10 * SECOND - timedelta(microseconds=1), HOUR, 12 * HOUR, DAY, 3 * DAY, 20 * DAY]
+    [
+        timedelta(microseconds=1),
+        SECOND,
+        4 * SECOND,
+        5 * SECOND,
+        6 * SECOND,
+        10 * SECOND - timedelta(microseconds=1),
+        10 * SECOND,
+        60 * SECOND,
+        HOUR,
+        12 * HOUR,
+        DAY,
+        3 * DAY,
+        20 * DAY,
+    ]
 )
 
 
@@ -224,27 +239,23 @@ class Rotation(RuleBasedStateMachine):
         apart=st.sampled_from([0, 0, 1]),
     )
     def open_shop(self, cookie, remember, sliding, leeway, recovery, apart) -> None:
-        settings = settings_with(leeway=leeway, recovery_window=recovery, sliding=sliding)
-        self.options = Options(cookie, remember, sliding, leeway, settings.recovery_window)
+        chosen = settings_with(leeway=leeway, recovery_window=recovery, sliding=sliding)
+        self.options = Options(cookie, remember, sliding, leeway, chosen.recovery_window)
         #: Issuers' clocks agree within half the leeway.
         self.skew = apart * max(leeway / 2, SECOND)
         self.entropy = CountingEntropy()
-        self.desks: list[Desk] = [self._desk(settings, ZERO), self._desk(settings, self.skew)]
+        self.desks: list[Desk] = [self._desk(chosen, ZERO), self._desk(chosen, self.skew)]
         #: Whoever sets other windows than the protocol's gives its patience away.
         self.patient = recovery is None and leeway > ZERO
         self.sign_in()
 
-    def _desk(self, settings, ahead: timedelta) -> Desk:
-        return a_desk(
-            self.world.store, settings=settings, clock=lambda: self.clock() + ahead, entropy=self.entropy
-        )
+    def _desk(self, chosen: Settings, ahead: timedelta) -> Desk:
+        return a_desk(self.world.store, settings=chosen, clock=lambda: self.clock() + ahead, entropy=self.entropy)
 
     def sign_in(self) -> None:
         self.sessions += 1
         desk = self.desks[0]
-        device = desk.sign_in(
-            transport="cookie" if self.options.cookie else "body", remember=self.options.remember
-        )
+        device = desk.sign_in(transport="cookie" if self.options.cookie else "body", remember=self.options.remember)
         now = desk.clock()
         idle = 30 * DAY if self.options.remember else DAY
         self.id = desk.row(device).id
@@ -432,13 +443,12 @@ class Rotation(RuleBasedStateMachine):
     def the_user_proves_again_who_they_are(self, issuer: int, arrives: bool) -> None:
         desk, model, token = self.desks[issuer], self.model, self.honest.token
         now, expected = desk.clock(), self.model.moves(self.honest.token, desk.clock())
-        try:
-            answer = desk.run(desk.flows.step_up(self._presented(desk, token, binding=self.binding), amr=("otp",)))
-        except TokenError as refused:
-            assert isinstance(refused, SessionEndedError if expected == "gone" else TokenStaleError)
-            assert expected == "gone" or token != model.generation
+        stepping = desk.flows.step_up(self._presented(desk, token, binding=self.binding), amr=("otp",))
+        if expected == "gone" or token != model.generation:
+            with pytest.raises(SessionEndedError if expected == "gone" else TokenStaleError):
+                desk.run(stepping)
             return
-        assert token == model.generation
+        answer = desk.run(stepping)
         model.turn(token + 1, now)
         self.announced = max(self.announced, model.generation)
         model.floor = model.generation
@@ -577,9 +587,7 @@ class Rotation(RuleBasedStateMachine):
                     desk.verify(access, self.binding)
         with pytest.raises(SessionEndedError):
             self.desks[0].run(
-                self.desks[0].flows.refresh(
-                    self._presented(self.desks[0], self.model.generation, binding=self.binding)
-                )
+                self.desks[0].flows.refresh(self._presented(self.desks[0], self.model.generation, binding=self.binding))
             )
         self._flush(0)
 
@@ -595,24 +603,18 @@ class InSqlite(Rotation):
 QUIET = [HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large]
 
 
-def profile(examples: int, steps: int) -> budget:
-    """More of both in the thorough profile."""
-    factor = 20 if budget.get_current_profile_name() == "thorough" else 1
-    return budget(
-        max_examples=examples * factor,
-        stateful_step_count=steps,
-        deadline=None,
-        suppress_health_check=QUIET,
-        report_multiple_bugs=False,
-        print_blob=False,
+def of_length(steps: int, lives: int) -> settings:
+    """So many lives of so many steps; more in the thorough profile."""
+    return examples(
+        lives, stateful_step_count=steps, suppress_health_check=QUIET, report_multiple_bugs=False, print_blob=False
     )
 
 
 @pytest.mark.ids("P1", "P2", "P3", "P4", "P5", "P6", "P7", "RT-03", "RT-04", "RT-06", "RT-08", "M25", "M26")
 def test_the_protocols_properties_hold_in_memory():
-    run_state_machine_as_test(InMemory, settings=profile(150, 50))
+    run_state_machine_as_test(InMemory, settings=of_length(50, lives=100))
 
 
 @pytest.mark.ids("P1", "P2", "P3", "P4", "P5", "P6", "P7", "RT-03", "RT-04", "RT-06", "RT-08", "M25", "M26")
 def test_the_protocols_properties_hold_in_sqlite():
-    run_state_machine_as_test(InSqlite, settings=profile(30, 40))
+    run_state_machine_as_test(InSqlite, settings=of_length(40, lives=30))

@@ -58,6 +58,4 @@ def presenting(generation: int, **changes: Any) -> Presented:
     parts: Mapping[str, Any] = {"transport": "cookie", "binding": binding_digest(COOKIE), "client_id": None} | changes
     seed = parts.get("seed", SEED)
     token = RefreshToken(key_id=0, session_id=SESSION_ID, generation=generation, seed=seed)
-    return Presented(
-        token=token, transport=parts["transport"], binding=parts["binding"], client_id=parts["client_id"]
-    )
+    return Presented(token=token, transport=parts["transport"], binding=parts["binding"], client_id=parts["client_id"])
