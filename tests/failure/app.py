@@ -1,0 +1,38 @@
+"""The application that the failure tests start, kill and start again; its files are where the environment says."""
+
+import os
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+from keyturn import Principal, Settings
+from keyturn.starlette import Keyturn
+
+
+class Users:
+    """Believes everybody: what is tested lies behind the door."""
+
+    async def authenticate(self, username: str, password: str, request: object) -> Principal | None:
+        return Principal(subject=username)
+
+    async def load(self, subject: str) -> Principal | None:
+        return Principal(subject=subject)
+
+
+auth = Keyturn(
+    Settings(profile="development"),
+    store=f"sqlite:///{os.environ['APP_DATABASE']}",
+    keys=os.environ["APP_KEYS"],
+    users=Users(),
+)
+
+
+async def me(request: Request) -> JSONResponse:
+    claims = await auth.required(request)
+    return JSONResponse({"subject": claims.subject, "session": claims.session_id})
+
+
+app = Starlette(routes=[Route("/me", me)])
+auth.install(app)

@@ -1,0 +1,140 @@
+"""A server in a process of its own, which can be killed; and clients that behave as honest ones do."""
+
+import http.client
+import json
+import os
+import resource
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+PATIENCE = 20.0
+
+
+@dataclass
+class Server:
+    """One uvicorn worker over a database file and a key directory."""
+
+    folder: Path
+    port: int
+    process: "subprocess.Popen[bytes] | None" = None
+
+    def start(self, file_limit: int | None = None) -> None:
+        """Start it; no file may grow beyond `file_limit` bytes, as on a disk that is full."""
+        environment = {
+            **os.environ,
+            "APP_DATABASE": str(self.folder / "app.db"),
+            "APP_KEYS": str(self.folder / "keys"),
+        }
+        arguments = ["--host", "127.0.0.1", "--port", str(self.port), "--log-level", "warning"]
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "uvicorn", "tests.failure.app:app", *arguments],
+            env=environment, cwd=Path(__file__).parents[2],
+            preexec_fn=None if file_limit is None else lambda: limit_files(file_limit),  # noqa: PLW1509 - no threads yet
+        )  # fmt: skip
+        self._wait()
+
+    def _wait(self) -> None:
+        patience = time.monotonic() + PATIENCE
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
+            except OSError:
+                assert self.process is not None
+                assert self.process.poll() is None, "the server ended"
+                assert time.monotonic() < patience, "the server did not start"
+                time.sleep(0.02)
+            else:
+                return
+
+    def kill(self) -> None:
+        """As the kernel does when memory runs out: nobody says goodbye."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait(PATIENCE)
+
+    def stop(self) -> None:
+        if self.process is not None and self.process.poll() is None:
+            self.process.terminate()
+            self.process.wait(PATIENCE)
+
+
+@dataclass
+class Program:
+    """An honest client that carries its token in bodies: it stores an answer before it uses it."""
+
+    port: int
+    name: str
+    refresh_token: str = ""
+    access_token: str = ""
+    codes: list[Any] = field(default_factory=list)
+
+    def ask(self, method: str, path: str, body: Any = None, **headers: str) -> tuple[int, Any]:
+        connection = http.client.HTTPConnection("localhost", self.port, timeout=PATIENCE)
+        try:
+            raw = None if body is None else json.dumps(body)
+            fields = {"Keyturn-Client": "test", **headers}
+            if raw is not None:
+                fields["Content-Type"] = "application/json"
+            connection.request(method, path, raw, fields)
+            answer = connection.getresponse()
+            content = answer.read()
+        finally:
+            connection.close()
+        return answer.status, json.loads(content) if content else None
+
+    def sign_in(self) -> None:
+        status, answer = self.ask("POST", "/auth/login", {"username": self.name, "password": "x", "transport": "body"})
+        assert status == 200, answer
+        self._keep(answer)
+
+    def refresh(self) -> int:
+        status, answer = self.ask("POST", "/auth/refresh", {"refresh_token": self.refresh_token})
+        if status == 200:
+            self._keep(answer)
+        else:
+            self.codes.append((status, answer.get("code")))
+        return status
+
+    def me(self) -> int:
+        return self.ask("GET", "/me", Authorization=f"Bearer {self.access_token}")[0]
+
+    def _keep(self, answer: Any) -> None:
+        self.refresh_token, self.access_token = answer["refresh_token"], answer["access_token"]
+
+
+def limit_files(size: int) -> None:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
+
+
+def free_port() -> int:
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        port: int = bound.getsockname()[1]
+    return port
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[Server]:
+    """A server that runs."""
+    running = Server(tmp_path, free_port())
+    running.start()
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def neighbour(server: Server) -> Iterator[Server]:
+    """A second worker over the same files."""
+    running = Server(server.folder, free_port())
+    running.start()
+    yield running
+    running.stop()
