@@ -226,14 +226,21 @@ def test_all_faults_of_a_mapping_are_told_each_with_its_place():
 
 @pytest.mark.ids("KEY-06")
 @pytest.mark.parametrize("fault", [{"kid": "x"}, {"x": "AA"}, {"use": "enc"}, {"more": 1}, {"signs_from": ""}])
-def test_no_traceback_shows_a_secret_that_was_refused(fault: dict):
-    text = json.dumps({"keys": [REFRESH, {**ACCESS, **fault}]})
-    environment = type("Environment", (dict,), {"__repr__": lambda self: "…"})(KEYTURN_KEYS=text)
-    try:
-        StaticKeys.from_environment(environment=environment)
-    except ConfigurationError as error:
-        shown = "".join(traceback.TracebackException.from_exception(error, capture_locals=True).format())
-    ours = shown.split("static.py", 1)[1]  # the frame before is this test's, which knows the text
+@pytest.mark.parametrize("source", ["mapping", "environment", "os.environ"])
+def test_no_traceback_shows_a_secret_that_was_refused(fault: dict, source: str, monkeypatch: pytest.MonkeyPatch):
+    keys = {"keys": [REFRESH, {**ACCESS, **fault}]}
+    text = json.dumps(keys)
+    if source == "os.environ":
+        monkeypatch.setenv("KEYTURN_KEYS", text)
+    read = {
+        "mapping": lambda: StaticKeys.from_mapping(keys),
+        "environment": lambda: StaticKeys.from_environment(environment={"KEYTURN_KEYS": text}),
+        "os.environ": StaticKeys.from_environment,
+    }[source]
+    with pytest.raises(ConfigurationError) as caught:
+        read()
+    shown = "".join(traceback.TracebackException.from_exception(caught.value, capture_locals=True).format())
+    ours = shown.split("static.py", 1)[1]  # the frame before is this test's, which knows the keys
     assert "reading = " in ours
     assert not any(secret in ours for secret in SECRETS)
 

@@ -28,8 +28,7 @@ RSA_EXPONENT: Final = 65537
 HALF: Final = 32
 
 _RANDOM_NONCE = ec.ECDSA(SHA256())
-_PKCS1 = padding.PKCS1v15()
-_SHA256 = SHA256()
+_PKCS1, _SHA256 = padding.PKCS1v15(), SHA256()
 
 
 class Material:

@@ -77,6 +77,7 @@ def test_where_there_is_nothing_fresh_keys_are_made(tmp_path: Path, there: str):
     assert source.ring.signing(now).algorithm == "Ed25519"
     assert source.ring.sealing(now).id == "0"
     assert DirectoryKeys(path).ring == source.ring
+    assert stat.S_IMODE(path.stat().st_mode) == 0o700
 
 
 @pytest.mark.ids("KEY-08")

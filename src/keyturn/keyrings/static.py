@@ -69,6 +69,7 @@ class StaticKeys:
             ConfigurationError: it is not set, not JSON, or `from_mapping` would refuse it.
         """
         reading = _read(_from_json(environment.get(name)), eddsa_alias=eddsa_alias)
+        del environment  # as above; os.environ shows every value it holds
         return cls(_ring_of(reading, f"The environment variable {name}"))
 
 
