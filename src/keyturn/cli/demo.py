@@ -136,4 +136,4 @@ def _stay(screen: Screen, address: str, password: str) -> None:
     try:
         threading.Event().wait()
     except KeyboardInterrupt:
-        screen.heading("Stopped; the temporary folder is gone.")
+        screen.heading("Stopping, and removing the temporary folder.")

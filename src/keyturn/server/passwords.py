@@ -18,7 +18,9 @@ def password_hash(password: str, salt: bytes) -> bytes:
         password: as it was typed.
         salt: 16 random bytes.
     """
-    return salt + hashlib.scrypt(password.encode("utf-8", "surrogatepass"), salt=salt, dklen=64, **_COST)
+    # HMAC, inside scrypt, takes zero bytes at the end of a key for none; with a last byte of ours they count.
+    typed = password.encode("utf-8", "surrogatepass") + b"\x80"
+    return salt + hashlib.scrypt(typed, salt=salt, dklen=64, **_COST)
 
 
 def is_password(password: str, kept: bytes) -> bool:

@@ -101,8 +101,8 @@ class Device:
         try:
             text = None if body is None else json.dumps(body)
             connection.request(method, path, body=text, headers={"User-Agent": self.agent, **content, **headers})
-            response = connection.getresponse()
-            raw = response.read()
+            with connection.getresponse() as response:
+                raw = response.read()
         finally:
             connection.close()
         return Exchange(
