@@ -428,6 +428,27 @@ class Rotation(RuleBasedStateMachine):
         )
         return not used or in_time
 
+    @precondition(lambda self: not self.honest.under_way)
+    @rule(pause=PAUSES, issuer=ISSUERS, use=st.booleans())
+    def all_goes_well(self, pause: timedelta, issuer: int, use: bool) -> None:
+        """The common case in one step, so that lives reach an age at which something can go wrong."""
+        for _ in range(2):
+            self.clock.advance(pause)
+            self.the_client_sends()
+            self.the_request_arrives(issuer, again=False)
+            self.the_answer_arrives(last=True, use=use, issuer=issuer)
+
+    @precondition(lambda self: not self.honest.under_way and self.model.recoveries < PATIENCE - 2)
+    @rule(pause=PAUSES, issuer=ISSUERS, use=st.booleans())
+    def an_answer_is_lost_and_asked_for_again(self, pause: timedelta, issuer: int, use: bool) -> None:
+        self.the_client_sends()
+        self.the_request_arrives(issuer, again=False)
+        self.the_answer_or_the_request_is_lost(on_its_way=False)
+        self.clock.advance(pause)
+        self.the_client_sends()
+        self.the_request_arrives(1 - issuer, again=False)
+        self.the_answer_arrives(last=True, use=use, issuer=issuer)
+
     @rule(issuer=ISSUERS)
     def the_client_calls_the_api(self, issuer: int) -> None:
         self._use(self.honest, issuer)
