@@ -265,6 +265,15 @@ def test_a_token_has_one_spelling():
     assert why_refused(token[:-1] + spare) == "segments"
 
 
+@pytest.mark.parametrize("spoil", ["{}=", "{}==", " {}", "{}\n", "{}B", "+{}", "{}.{}", ""])
+@pytest.mark.ids("TOK-06")
+def test_a_payload_that_is_no_canonical_segment_is_refused_though_our_key_signed_it(spoil):
+    head = issue(claims(), key()).split(".")[0]
+    payload = compact(body(sub="user" + "-" * ((1 - len(compact(body(sub="user")))) % 3)))  # two characters left over
+    data = f"{head}.{spoil.format(b64(payload), b64(payload))}"
+    assert why_refused(f"{data}.{b64(key().sign(data.encode()))}") in {"segments", "header", "JSON"}
+
+
 @given(st.text(alphabet="ABCYZabgwz0189-_+/=. \n", max_size=12).map(str.encode))
 @pytest.mark.ids("TOK-06")
 def test_what_decodes_is_what_encoding_gives(segment):

@@ -252,6 +252,16 @@ def test_time_is_looked_at_on_every_use(verifier, clock):
     assert answer(verifier) == "accepted"
 
 
+@pytest.mark.ids("TOK-11")
+def test_a_token_that_was_seen_is_from_the_future_again_when_the_clock_goes_back():
+    clock = ManualClock(START - timedelta(hours=1))
+    verifier = Verifier(SETTINGS, StaticKeys(RING), clock=clock)
+    clock.set(START)
+    assert answer(verifier) == "accepted"
+    clock.set(START - SETTINGS.clock_skew - SECOND)
+    assert answer(verifier) == "token_invalid"
+
+
 @pytest.mark.ids("M45")
 def test_expired_is_only_said_of_a_token_of_ours(verifier, clock):
     clock.set(END)
@@ -370,6 +380,18 @@ def test_catching_up_looks_at_the_ring_too_even_if_the_log_cannot_be_read(clock)
     assert answer(verifier) == "token_invalid"
 
 
+@pytest.mark.ids("TOK-19", "M56")
+def test_a_token_that_is_too_long_is_not_even_looked_up(verifier):
+    class Long(str):
+        __slots__ = ()
+
+        def __hash__(self):
+            raise AssertionError("hashing takes time that grows with the length")
+
+    with pytest.raises(TokenInvalidError):
+        verifier.verify(Long("a" * 20_000_000), binding=None)
+
+
 # --- sightings ----------------------------------------------------------------------------------------------------
 
 
@@ -379,10 +401,11 @@ def test_a_generation_s_first_use_is_told_once(verifier):
     assert verifier.take_sightings() == {SESSION: 3}
     answer(verifier)
     assert verifier.take_sightings() == {}
-    answer(verifier, issue(claims(generation=5), KEY))
     answer(verifier, issue(claims(generation=4), KEY))
+    answer(verifier, issue(claims(generation=6), KEY))
+    answer(verifier, issue(claims(generation=5), KEY))
     answer(verifier, issue(claims(session_id=new_session_id(START, b"another one..."), generation=0), KEY))
-    assert verifier.take_sightings() == {SESSION: 5, new_session_id(START, b"another one..."): 0}
+    assert verifier.take_sightings() == {SESSION: 6, new_session_id(START, b"another one..."): 0}
 
 
 def test_only_what_was_accepted_in_full_was_delivered(verifier, clock):
