@@ -37,6 +37,8 @@ from keyturn.events import (
     SessionSteppedUp,
     StoreWentBack,
 )
+from keyturn.keyrings.directory import DirectoryKeys
+from keyturn.keys import rotate_access
 from keyturn.session import Client, EndReason
 from keyturn.settings import Settings
 from keyturn.stores.memory import MemoryStore
@@ -1309,3 +1311,20 @@ def test_purging_every_day_forgets_no_spent_token_of_a_live_session(desk):
     with pytest.raises(SessionEndedError):
         desk.ask(spent)
     assert len(desk.told(ReuseDetected)) == 1
+
+
+# --- keys ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.ids("KEY-03")
+def test_an_issuer_that_only_refreshes_sees_a_rotated_ring_in_time(tmp_path):
+    clock = ManualClock()
+    source, other = (DirectoryKeys(tmp_path / "keys", clock=clock) for _ in range(2))
+    desk = a_desk(MemoryStore(), clock=clock, keys=source)
+    device = desk.sign_in(transport="body")
+    before = source.ring.signing(clock()).id
+    other.change(lambda ring: rotate_access(ring, now=clock(), entropy=CountingEntropy("new key")))
+    for _ in range(10):
+        clock.advance(timedelta(minutes=1))
+        desk.refresh(device)
+    assert source.ring.signing(clock()).id != before

@@ -6,7 +6,9 @@ import secrets
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from os import PathLike
 
+from . import keyrings
 from ._colour import Caller
 from ._ends import Ends, Teller
 from ._flows import Flows
@@ -14,6 +16,7 @@ from ._issuing import Issuer
 from ._seals import SealedRing
 from .events import Listener
 from .keyrings import KeySource
+from .keys import KeyRing
 from .revocation import FloorMap
 from .settings import Settings
 from .stores import SessionStore
@@ -40,6 +43,15 @@ class Chance:
 
     clock: Callable[[], datetime] = utc_now
     entropy: Callable[[int], bytes] = field(default=random_bytes)
+
+
+def open_keys(keys: KeySource | KeyRing | str | PathLike[str], settings: Settings, chance: Chance) -> KeySource:
+    """Give the key source that an application means; fresh keys are made as its settings, clock and entropy say.
+
+    Raises:
+        ConfigurationError: the directory cannot be used, with every fault.
+    """
+    return keyrings.open(keys, algorithm=settings.algorithm, clock=chance.clock, entropy=chance.entropy)
 
 
 def build_flows(

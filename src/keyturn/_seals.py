@@ -9,7 +9,7 @@ from typing import Final
 
 from ._refresh_token import RefreshToken, Seals, UnknownKeyIdError, derive
 from .keyrings import KeySource
-from .keys import KeyRing
+from .keys import RELOAD_INTERVAL, KeyRing
 
 #: A made-up key id costs one look at the ring a second, not one a request (protocol section 3).
 _RELOAD_INTERVAL: Final = timedelta(seconds=1)
@@ -29,13 +29,14 @@ class SealedRing:
         realm: whose seals these are; another realm's tokens are not genuine here.
     """
 
-    __slots__ = ("_derived", "_keys", "_realm", "_reloaded_at")
+    __slots__ = ("_derived", "_keys", "_looked_at", "_realm", "_reloaded_at")
 
     def __init__(self, keys: KeySource, realm: str) -> None:
         self._keys = keys
         self._realm = realm
         self._derived: _Derived | None = None
         self._reloaded_at: datetime | None = None
+        self._looked_at: datetime | None = None
 
     def seal(self, session_id: str, generation: int, seed: bytes, now: datetime) -> str:
         """Give the token of a session's generation, sealed by the newest key."""
@@ -63,6 +64,10 @@ class SealedRing:
         return token
 
     def _seals(self, now: datetime) -> Seals:
+        # An issuer that nobody asks for guarded routes must see new keys too, or it signs with one whose time is over.
+        if self._looked_at is None or not self._looked_at <= now < self._looked_at + RELOAD_INTERVAL:
+            self._looked_at = now
+            self._keys.reload()
         ring = self._keys.ring
         derived = self._derived
         if derived is None or derived.ring is not ring:

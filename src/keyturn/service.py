@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final, Literal, TypeVar
 
-from . import keyrings, stores
-from ._build import Chance, build_flows
+from . import stores
+from ._build import Chance, build_flows, open_keys
 from ._colour import Bridge, Caller, call_blocking, resolve
 from ._doors import async_caller, blocking_faults, run_async
 from ._flows import async_faults
@@ -106,7 +106,7 @@ class Service:
         inputs = Inputs(
             settings=settings,
             store=opened,
-            keys=_open_keys(keys, settings, chance),
+            keys=open_keys(keys, settings, chance),
             users=users,
             throttle=throttle,
             clients=tuple(clients),
@@ -226,7 +226,7 @@ class Service:
                 settings=new_settings,
                 chance=chance,
                 store=stores.open(store) if isinstance(store, str) else store or old.store,
-                keys=old.keys if keys is None else _open_keys(keys, new_settings, chance),
+                keys=old.keys if keys is None else open_keys(keys, new_settings, chance),
             )
         )
         try:
@@ -283,7 +283,3 @@ async def _with_body(request: Request) -> Request:
     """Read the body before the flow moves to a thread, where nothing can be awaited."""
     body = await resolve(request.read(BODY_LIMIT + 1))
     return request._replace(read=lambda limit: body[:limit])
-
-
-def _open_keys(keys: KeySource | KeyRing | Any, settings: Settings, chance: Chance) -> KeySource:
-    return keyrings.open(keys, algorithm=settings.algorithm, clock=chance.clock, entropy=chance.entropy)

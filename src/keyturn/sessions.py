@@ -9,8 +9,8 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, TypeVar
 
-from . import keyrings, stores
-from ._build import Chance, build_flows
+from . import stores
+from ._build import Chance, build_flows, open_keys
 from ._colour import Bridge, call_blocking, drive
 from ._doors import Coroutines, async_caller, blocking_faults, run_async, start_of
 from ._flows import Flows, async_faults
@@ -59,7 +59,7 @@ class AsyncSessions:
     ) -> None:
         store = stores.open(store) if isinstance(store, str) else store
         flows = build_flows(
-            settings, store, keyrings.open(keys), users,
+            settings, store, open_keys(keys, settings, chance), users,
             chance=chance, call=async_caller(store, bridge), floors=FloorMap(), listeners=listeners,
         )  # fmt: skip
         self._take(flows, bridge)
@@ -210,7 +210,7 @@ class Sessions:
         if faults := [*blocking_faults(store), *async_faults(users, listeners)]:
             raise ConfigurationError(faults)
         flows = build_flows(
-            settings, store, keyrings.open(keys), users,
+            settings, store, open_keys(keys, settings, chance), users,
             chance=chance, call=call_blocking, floors=FloorMap(), listeners=listeners,
         )  # fmt: skip
         self._do = Coroutines(flows)
