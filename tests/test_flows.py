@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
+from keyturn._admission import Start
+from keyturn._application import async_faults
 from keyturn._ends import Origin
-from keyturn._flows import Outcome, async_faults
-from keyturn._policy import Start
+from keyturn._flows import Outcome
 from keyturn._refresh_token import RefreshToken
 from keyturn.errors import (
     BindingMismatchError,

@@ -6,11 +6,12 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
+from ._admission import Start
 from ._binding import presented_digest
 from ._colour import Bridge, Caller, call_either, call_from_loop, call_from_thread, drive
 from ._ends import NOWHERE
 from ._flows import Flows
-from ._policy import Presented, Start
+from ._policy import Presented
 from .errors import ConfigurationError
 from .session import Client, EndReason, Session, Transport
 from .stores import SessionStore

@@ -5,17 +5,19 @@ The order is the same everywhere: the store's step, then the user, then the toke
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
-from . import _policy
+from . import _admission, _policy
+from ._admission import Start
+from ._application import checked_principal
 from ._binding import BINDING_BYTES, binding_digest, new_binding
-from ._colour import Caller, is_async
+from ._colour import Caller
 from ._ends import NOWHERE, Ends, Origin, event
 from ._issuing import Issuer
-from ._policy import CatchUp, Presented, Recover, Refuse, Reissue, Reuse, Start
+from ._policy import CatchUp, Presented, Recover, Refuse, Reissue, Reuse
 from ._refresh_token import SEED_BYTES, RefreshToken
 from .errors import (
     BindingMismatchError,
@@ -39,7 +41,7 @@ from .events import (
     SessionSteppedUp,
     StoreWentBack,
 )
-from .session import MAX_GENERATION, Client, EndReason, Session
+from .session import MAX_GENERATION, EndReason, Session
 from .settings import Settings
 from .stores import SessionStore, Turn
 from .tokens import TokenPair
@@ -89,15 +91,17 @@ class Flows:
             presented: a refresh token that the sign-in still carried. It is never adopted; its session is ended where
                 it is the same user's, and left alone where it is a stranger's (SE-01).
         """
-        if fault := _policy.subject_fault(principal, self.client_ids):
+        if fault := _admission.subject_fault(principal, self.client_ids):
             raise ConfigurationError([fault])
         if principal.disabled:
             raise CredentialsError
-        how = replace(how, scope=_policy.checked_scope(how.scope, principal.scopes), client=_bounded(how.client))
+        how = replace(
+            how, scope=_admission.checked_scope(how.scope, principal.scopes), client=_admission.bounded(how.client)
+        )
         now, seed = self.clock(), self.entropy(SEED_BYTES)
         binding = new_binding(self.entropy(BINDING_BYTES)) if self._binds(how) else None
         digest = None if binding is None else binding_digest(binding)
-        session = _policy.start(
+        session = _admission.start(
             principal, how, now=now, settings=self.settings, random=self.entropy(14), seed=seed, binding=digest
         )
         # Made before the row is kept: claims that cannot be signed leave no session behind.
@@ -114,7 +118,7 @@ class Flows:
 
     async def _keep_limit(self, session: Session, origin: Origin) -> None:
         live = await self.store.find(session.realm, session.subject, now=session.created_at)
-        surplus, refused = _policy.over_limit(live, session, self.settings)
+        surplus, refused = _admission.over_limit(live, session, self.settings)
         await self.ends.end(surplus, EndReason.LIMIT, origin)
         if refused:
             raise SessionLimitError
@@ -210,7 +214,7 @@ class Flows:
             return  # the step says so, and raises the alarm that is due
         principal = await self._load(row.subject)
         if principal is not None and not principal.disabled:
-            _policy.checked_scope(scope, _policy.granted_scope(row.scope, principal))
+            _admission.checked_scope(scope, _admission.granted_scope(row.scope, principal))
 
     async def _user_of(self, session: Session, origin: Origin) -> Principal:
         principal = await self._load(session.subject)
@@ -269,17 +273,6 @@ class Flows:
         raise TokenStaleError(cause="not_current")
 
 
-def checked_principal(found: object, source: str) -> Principal | None:
-    """Give what an application's function gave, if it is a principal or None.
-
-    Raises:
-        ConfigurationError: it is something else.
-    """
-    if found is None or isinstance(found, Principal):
-        return found
-    raise ConfigurationError([f"{source} gave a {type(found).__name__}: it must give a keyturn.Principal or None"])
-
-
 def _error_of(refusal: Refuse) -> TokenError:
     match refusal.code:
         case "binding_mismatch":
@@ -288,22 +281,3 @@ def _error_of(refusal: Refuse) -> TokenError:
             return TokenStaleError(cause=refusal.reason)
         case _:
             return SessionEndedError(refusal.reason)
-
-
-def _bounded(client: Client) -> Client:
-    return Client(
-        user_agent=_policy.printable(client.user_agent, 255),
-        ip=_policy.printable(client.ip, 45),
-        device_name=_policy.printable(client.device_name, 100),
-    )
-
-
-def async_faults(users: Users | None, listeners: Iterable[Callable[..., Any]]) -> list[str]:
-    """Say which of an application's functions a blocking door cannot call, a sentence each."""
-    methods = [getattr(users, name, None) for name in ("authenticate", "load")] if users is not None else []
-    return [
-        f"{getattr(function, '__qualname__', function)} is async, but this door blocks: make it a plain function, "
-        "or use an async door (AsyncSessions)"
-        for function in (*methods, *listeners)
-        if function is not None and is_async(function)
-    ]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from . import _access_token, _policy
+from . import _access_token, _admission
 from ._seals import SealedRing
 from .keyrings import KeySource
 from .session import Session
@@ -47,7 +47,7 @@ class Issuer:
             binding: a new binding cookie's value, to be handed out.
             scope: narrows what the access token grants; None leaves all that is granted.
         """
-        granted = _policy.granted_scope(session.scope, principal)
+        granted = _admission.granted_scope(session.scope, principal)
         if scope:
             granted &= frozenset(scope.split())
         claims = self._claims(session, principal, granted, now)

@@ -13,10 +13,10 @@ from datetime import datetime
 from typing import Any, Final, Literal, TypeVar
 
 from . import stores
+from ._application import async_faults
 from ._build import Chance, build_flows, open_keys
 from ._colour import Bridge, Caller, call_blocking, resolve
 from ._doors import async_caller, blocking_faults, run_async
-from ._flows import async_faults
 from .errors import ConfigurationError, KeyturnError
 from .events import Listener, ReplyHook
 from .http import routes

@@ -10,10 +10,11 @@ from datetime import datetime
 from typing import Any, Final, TypeVar
 
 from . import stores
+from ._application import async_faults
 from ._build import Chance, build_flows, open_keys
 from ._colour import Bridge, call_blocking, drive
 from ._doors import Coroutines, async_caller, blocking_faults, run_async, start_of
-from ._flows import Flows, async_faults
+from ._flows import Flows
 from .errors import ConfigurationError
 from .events import Listener
 from .keyrings import KeySource

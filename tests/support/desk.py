@@ -5,11 +5,12 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from keyturn._admission import Start
 from keyturn._binding import presented_digest
 from keyturn._build import Chance, build_flows
 from keyturn._colour import Caller, call_blocking, drive
 from keyturn._flows import Flows, Outcome
-from keyturn._policy import Presented, Start
+from keyturn._policy import Presented
 from keyturn._refresh_token import RefreshToken
 from keyturn.events import Event
 from keyturn.keyrings import KeySource

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..._policy import Start
+from ..._admission import Start
 from ...errors import TokenMissingError
 from ...messages import Reply, Request
 from ...session import Transport

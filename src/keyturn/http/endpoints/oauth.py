@@ -7,7 +7,8 @@ import hmac
 from collections.abc import Mapping
 from urllib.parse import unquote_plus
 
-from ..._policy import Presented, Start
+from ..._admission import Start
+from ..._policy import Presented
 from ...errors import CredentialsError, ForgeryError, KeyturnError, RequestError, TokenError, TokenMissingError
 from ...messages import Reply, Request
 from ...session import EndReason, Session

@@ -6,9 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from ..._admission import Start, printable
+from ..._application import checked_principal
 from ..._binding import presented_digest
-from ..._flows import Outcome, checked_principal
-from ..._policy import Presented, Start, printable
+from ..._flows import Outcome
+from ..._policy import Presented
 from ...errors import (
     BindingMismatchError,
     ConfigurationError,
