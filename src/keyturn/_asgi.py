@@ -132,6 +132,8 @@ def wrap(service: Service, app: App, native: Native) -> App:
             return
         headers, cookies = service.take_cookies(scope["headers"])
         others = scope.get(_COOKIES)
+        if others and service in others:  # an application inside another: the outer layer has taken them
+            cookies = others[service]
         scope = {**scope, "headers": headers, _COOKIES: {**others, service: cookies} if others else {service: cookies}}
         if kind == "websocket":
             await Watched(service, scope, receive, send).run(app)
@@ -147,17 +149,23 @@ def wrap(service: Service, app: App, native: Native) -> App:
 async def _live(service: Service, app: App, scope: Scope, receive: Receive, send: Send) -> None:
     """Pass the lifespan on; between start and stop, read the log of ended sessions ahead of time."""
     failure: BaseException | None = None
+    reading = anyio.CancelScope()
     async with anyio.create_task_group() as group:
+
+        async def watched_receive() -> Message:
+            message = await receive()
+            if message["type"] == "lifespan.shutdown":  # before the application closes what the store stands on
+                reading.cancel()
+                await _flush(service)
+            return message
 
         async def watched_send(message: Message) -> None:
             if message["type"] == "lifespan.startup.complete":
-                group.start_soon(_read_ahead, service)
-            elif message["type"].startswith("lifespan.shutdown"):
-                await _flush(service)
+                group.start_soon(_read_ahead, service, reading)
             await send(message)
 
         try:
-            await app(scope, receive, watched_send)
+            await app(scope, watched_receive, watched_send)
         except Exception as error:  # noqa: BLE001 - raised below, outside the group, which would wrap it
             failure = error
         group.cancel_scope.cancel()
@@ -165,10 +173,11 @@ async def _live(service: Service, app: App, scope: Scope, receive: Receive, send
         raise failure
 
 
-async def _read_ahead(service: Service) -> None:
-    while True:
-        await _flush(service)
-        await anyio.sleep(service.settings.staleness_bound.total_seconds() / 3)
+async def _read_ahead(service: Service, until: anyio.CancelScope) -> None:
+    with until:
+        while True:
+            await _flush(service)
+            await anyio.sleep(service.settings.staleness_bound.total_seconds() / 3)
 
 
 async def _flush(service: Service) -> None:
@@ -176,3 +185,5 @@ async def _flush(service: Service) -> None:
         await service.keep_up()
     except KeyturnError as error:
         _log.warning("the log of ended sessions cannot be read: %s", error.cause)
+    except Exception as error:  # noqa: BLE001 - a store's own fault must not take the whole application down
+        _log.warning("the log of ended sessions cannot be read: %s", type(error).__name__)

@@ -43,6 +43,7 @@ class Watched:
         self._send = send
         self._claims: Claims | None = None
         self._over = anyio.Event()
+        self._closed = False
         self._guarded = anyio.Event()
 
     def guard(self, claims: Claims) -> None:
@@ -69,6 +70,8 @@ class Watched:
         if message["type"] == "websocket.accept" and not message.get("subprotocol") and self._offered():
             # A browser that offered protocols gives up where none is taken.
             message = {**message, "subprotocol": WEBSOCKET_PROTOCOL}
+        # What the application closed, or answered with a refusal, cannot be closed again.
+        self._closed = self._closed or message["type"] not in {"websocket.accept", "websocket.send"}
         await self._send(message)
 
     def _offered(self) -> bool:
@@ -94,7 +97,8 @@ class Watched:
         while not await self._is_over():  # noqa: ASYNC110 - time is what is waited for, not an event
             await anyio.sleep(self._pause())
         self._over.set()
-        await self._send({"type": "websocket.close", "code": CLOSED_UNAUTHORIZED, "reason": "session_ended"})
+        if not self._closed:
+            await self._send({"type": "websocket.close", "code": CLOSED_UNAUTHORIZED, "reason": "session_ended"})
 
     def _pause(self) -> float:
         bound = self._service.settings.staleness_bound / 2

@@ -17,7 +17,7 @@ from typing import Any, Literal, cast
 from starlette.applications import Starlette
 from starlette.requests import HTTPConnection, Request as StarletteRequest
 from starlette.responses import Response
-from starlette.websockets import WebSocket
+from starlette.websockets import WebSocket, WebSocketState
 
 from . import _asgi, _sockets
 from ._colour import Bridge
@@ -92,8 +92,10 @@ class Keyturn(Service):
         """Bring our routes, the error handler and the layer that hides our cookies into an application.
 
         Raises:
-            RuntimeError: the application has started already.
+            RuntimeError: the application has started already, or has it already.
         """
+        if app.exception_handlers.get(KeyturnError) == self._answer_error:
+            raise RuntimeError("this Keyturn is installed in this application already")
         if app.middleware_stack is not None:
             raise RuntimeError("install Keyturn before the application handles its first request")
         app.add_exception_handler(KeyturnError, cast("Any", self._answer_error))  # one for HTTP and WebSocket alike
@@ -106,7 +108,7 @@ class Keyturn(Service):
             raise error
         reply = error_reply(error, self.settings)
         if isinstance(conn, WebSocket):
-            await _asgi.refuse_socket(reply, conn.scope, conn.send)
+            await _refuse(conn, reply)
             return None
         return response_of(reply)
 
@@ -248,6 +250,13 @@ class Keyturn(Service):
             into: a response of the application's that shall carry the cleared cookies instead.
         """
         return response_of(await self.finish_session(_asgi.request_of(self, request.scope, request)), into)
+
+
+async def _refuse(websocket: WebSocket, reply: Reply) -> None:
+    if websocket.application_state is WebSocketState.CONNECTING:
+        await _asgi.refuse_socket(reply, websocket.scope, websocket.send)
+    elif websocket.application_state is WebSocketState.CONNECTED:  # a newer token that was no good (`renew`)
+        await websocket.close(_sockets.CLOSED_UNAUTHORIZED, reason="session_ended")
 
 
 def response_of(reply: Reply, into: Response | None = None) -> Response:

@@ -7,7 +7,15 @@ from keyturn.settings import Settings
 from tests.support.front import APP, ISSUER, PASSWORD, a_front, settings_with
 
 PREFLIGHT = (b"access-control-request-method", b"POST")
-PATHS = ["/auth/login", "/auth/refresh", "/auth/session", "/auth/sessions/x", "/auth/token", "/auth/jwks.json", "/auth/nothing"]
+PATHS = [
+    "/auth/login",
+    "/auth/refresh",
+    "/auth/session",
+    "/auth/sessions/x",
+    "/auth/token",
+    "/auth/jwks.json",
+    "/auth/nothing",
+]
 
 
 def fields(answer):
@@ -32,7 +40,10 @@ def test_a_configured_origins_preflight_is_answered_without_a_sign_in(path, orig
 
 
 @pytest.mark.ids("XS-09", "XS-05")
-@pytest.mark.parametrize("origin", ["https://evil.example", "null", "*", APP + ".evil.example", APP + "/", APP.upper(), "http://app.example.org"])
+@pytest.mark.parametrize(
+    "origin",
+    ["https://evil.example", "null", "*", APP + ".evil.example", APP + "/", APP.upper(), "http://app.example.org"],
+)
 def test_any_other_origin_gets_nothing(origin):
     front = a_front()
     for headers in ([(b"origin", origin.encode()), PREFLIGHT], [(b"origin", origin.encode())]):
@@ -92,7 +103,11 @@ def test_a_page_of_a_configured_origin_signs_in_with_cookies():
 def test_options_without_a_preflight_lists_the_methods():
     front = a_front()
     answer = front.send("OPTIONS", "/auth/sessions")
-    assert (answer.status, answer.header("Allow"), answer.header("Cache-Control")) == (204, "DELETE, GET, HEAD, OPTIONS", "no-store")
+    assert (answer.status, answer.header("Allow"), answer.header("Cache-Control")) == (
+        204,
+        "DELETE, GET, HEAD, OPTIONS",
+        "no-store",
+    )
     assert front.send("OPTIONS", "/auth/login").header("Allow") == "OPTIONS, POST"
 
 

@@ -117,7 +117,9 @@ def test_further_readers_are_asked_after_the_standard_places():
 
 
 @pytest.mark.ids("M47", "CK-10")
-@pytest.mark.parametrize("headers", [[bearer("garbage")], [bearer("a"), bearer("b")], [(b"authorization", b"Bearer")], []])
+@pytest.mark.parametrize(
+    "headers", [[bearer("garbage")], [bearer("a"), bearer("b")], [(b"authorization", b"Bearer")], []]
+)
 @pytest.mark.parametrize("cookies", [{}, {ACCESS: "garbage"}, {REFRESH: "garbage", BIND: "garbage"}])
 @pytest.mark.parametrize("settings", [settings_with(), IN_COOKIE])
 def test_bad_credentials_lock_nobody_out_of_a_public_page(headers, cookies, settings):
@@ -145,7 +147,9 @@ def test_a_token_that_is_no_longer_good_is_nobody_on_a_public_page_and_refused_o
 
 
 @pytest.mark.ids("M47")
-@pytest.mark.parametrize("headers", [[bearer("garbage")], [bearer("a"), bearer("b")], [(b"authorization", b"Negotiate x")]])
+@pytest.mark.parametrize(
+    "headers", [[bearer("garbage")], [bearer("a"), bearer("b")], [(b"authorization", b"Negotiate x")]]
+)
 @pytest.mark.parametrize("cookies", [{REFRESH: "garbage", BIND: "old", ACCESS: "old"}, {REFRESH: "kt1." + "A" * 71}])
 def test_stale_credentials_do_not_keep_anybody_from_signing_in(headers, cookies):
     for settings in (settings_with(), IN_COOKIE):
@@ -173,7 +177,10 @@ def test_an_access_token_never_refreshes():
     device = front.device(page=False)
     answer = front.send("POST", "/auth/refresh", headers=[bearer(device.access_token)])
     assert answer.seen == (401, "token_missing")
-    assert front.send("POST", "/auth/refresh", json={"refresh_token": device.access_token}).seen == (401, "token_invalid")
+    assert front.send("POST", "/auth/refresh", json={"refresh_token": device.access_token}).seen == (
+        401,
+        "token_invalid",
+    )
 
 
 @pytest.mark.ids("M41")

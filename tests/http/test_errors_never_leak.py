@@ -96,7 +96,11 @@ def requests_of(device, path):
                 yield method, path, {"json": body, "headers": headers, "cookies": cookies}
                 yield method, path, {"form": form, "headers": headers, "cookies": cookies}
                 yield method, path, {"headers": headers, "cookies": cookies}
-                yield method, path, {"json": {"password": PASSWORD, "username": "alice"}, "headers": headers, "cookies": cookies}
+                yield (
+                    method,
+                    path,
+                    {"json": {"password": PASSWORD, "username": "alice"}, "headers": headers, "cookies": cookies},
+                )
 
 
 def secrets_of(front, devices):
@@ -112,7 +116,9 @@ def secrets_of(front, devices):
 
 @pytest.mark.ids("ST-01", "M32", "KEY-06")
 @pytest.mark.parametrize("trouble", ["none", "store", "store's own fault", "users"])
-@pytest.mark.parametrize("settings", [settings_with(docs_login=True), settings_with(cookie=CookieSettings(access_in_cookie=True))])
+@pytest.mark.parametrize(
+    "settings", [settings_with(docs_login=True), settings_with(cookie=CookieSettings(access_in_cookie=True))]
+)
 def test_nothing_secret_is_ever_logged(log, trouble, settings):
     members = Leaky(Members())
     front = a_front(settings, members=members, store=BuggyStore() if "own" in trouble else BrokenStore())
@@ -144,7 +150,11 @@ def test_no_repr_shows_a_secret():
     front = a_front()
     device = front.device()
     request = front.request(
-        "POST", "/auth/refresh", json={"password": PRESENTED}, headers=[*PAGE, bearer(device.access_token)], cookies=device.jar
+        "POST",
+        "/auth/refresh",
+        json={"password": PRESENTED},
+        headers=[*PAGE, bearer(device.access_token)],
+        cookies=device.jar,
     )
     reply = drive(front.service.handle(request))
     core = front.service._parts.core

@@ -9,13 +9,23 @@ from keyturn.http.forgery import require_own_page
 from keyturn.http.routes import ROUTES
 from keyturn.settings import CookieSettings, Settings
 from tests.support.front import (
-    ACCESS, APP, BIND, ISSUER, PAGE, PASSWORD, PROGRAM, a_front, settings_with,
+    ACCESS,
+    APP,
+    BIND,
+    ISSUER,
+    PAGE,
+    PASSWORD,
+    PROGRAM,
+    a_front,
+    settings_with,
 )  # fmt: skip
 
 SITES = [None, b"same-origin", b"same-site", b"cross-site", b"none"]
 ORIGINS = [None, ISSUER.encode(), APP.encode(), b"null", b"https://evil.example", b"https://shop.example.org"]
 OWN = {ISSUER.encode(), APP.encode()}
-EXPECTED_TO_PASS = {(site, origin) for site, origin in product(SITES, ORIGINS) if site == b"same-origin" or origin in OWN}
+EXPECTED_TO_PASS = {
+    (site, origin) for site, origin in product(SITES, ORIGINS) if site == b"same-origin" or origin in OWN
+}
 
 
 def said(site, origin, *more):

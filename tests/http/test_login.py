@@ -31,7 +31,14 @@ def test_a_cookie_session_gives_its_refresh_token_in_a_cookie_alone():
     answer = sign_in(a_front())
     assert answer.status == 200
     assert sorted(answer.cookies) == [BIND, REFRESH]
-    assert list(answer.json) == ["access_token", "token_type", "expires_in", "session_id", "scope", "refresh_expires_in"]
+    assert list(answer.json) == [
+        "access_token",
+        "token_type",
+        "expires_in",
+        "session_id",
+        "scope",
+        "refresh_expires_in",
+    ]
     assert "kt1." not in answer.body.decode()
     assert answer.cookies[BIND] not in answer.body.decode()
 
@@ -73,7 +80,9 @@ def test_http_basic_is_refused_where_bodies_carry_no_refresh_tokens():
     assert (answer.seen, front.members.hashed) == ((400, "invalid_request"), 0)
 
 
-@pytest.mark.parametrize(("transports", "default"), [(("cookie", "body"), "cookie"), (("body", "cookie"), "body"), (("body",), "body")])
+@pytest.mark.parametrize(
+    ("transports", "default"), [(("cookie", "body"), "cookie"), (("body", "cookie"), "body"), (("body",), "body")]
+)
 def test_the_first_transport_of_the_settings_is_the_default(transports, default):
     front = a_front(settings_with(transports=transports))
     assert ("refresh_token" in sign_in(front).json) is (default == "body")
@@ -102,7 +111,10 @@ def test_unknown_user_wrong_password_and_disabled_user_are_the_same_answer_and_t
 @pytest.mark.ids("AU-06")
 def test_basic_refusals_are_alike_too():
     front = a_front()
-    answers = [front.send("POST", "/auth/login", headers=[basic(*pair)]) for pair in (("nobody", "x"), ("alice", "x"), ("mallory", PASSWORD))]
+    answers = [
+        front.send("POST", "/auth/login", headers=[basic(*pair)])
+        for pair in (("nobody", "x"), ("alice", "x"), ("mallory", PASSWORD))
+    ]
     assert len({(answer.status, answer.body, repr(answer.reply.raw_headers())) for answer in answers}) == 1
 
 
@@ -351,4 +363,9 @@ def test_a_client_is_remembered_with_its_session():
     front = a_front()
     device = front.device(client_id="shop-web")
     assert front.row(device).client_id == "shop-web"
-    assert drive(front.service.check(front.request("GET", "/", headers=[bearer(device.access_token)], cookies=device.jar))).client_id == "shop-web"
+    assert (
+        drive(
+            front.service.check(front.request("GET", "/", headers=[bearer(device.access_token)], cookies=device.jar))
+        ).client_id
+        == "shop-web"
+    )

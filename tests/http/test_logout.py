@@ -107,14 +107,18 @@ def test_a_thousand_bogus_logouts_write_nothing():
     front = a_front()
     for number in range(1000):
         value = f"kt1.{number:071d}"
-        answer = front.send("POST", "/auth/logout", json={"refresh_token": value}, headers=PROGRAM, cookies={BIND: str(number)})
+        answer = front.send(
+            "POST", "/auth/logout", json={"refresh_token": value}, headers=PROGRAM, cookies={BIND: str(number)}
+        )
         assert answer.status == 204
     assert front.picture() == ({}, [])
     assert front.store.calls == []
 
 
 @pytest.mark.ids("SE-03", "M41", "M47")
-@pytest.mark.parametrize("headers", [[], [bearer("garbage")], [bearer("a"), bearer("b")], [(b"authorization", b"Basic x")]])
+@pytest.mark.parametrize(
+    "headers", [[], [bearer("garbage")], [bearer("a"), bearer("b")], [(b"authorization", b"Basic x")]]
+)
 @pytest.mark.parametrize("cookies", [{}, {REFRESH: "garbage"}, {REFRESH: ""}, {BIND: "x"}])
 def test_nothing_to_end_is_204_too(headers, cookies):
     answer = a_front().send("POST", "/auth/logout", headers=[*PAGE, *headers], cookies=cookies)
@@ -147,7 +151,9 @@ def test_doubled_cookies_are_cleared_by_a_logout_from_a_page_of_ours():
     answer = front.send("POST", "/auth/logout", headers=PAGE, cookies=cookies)
     assert answer.status == 204
     assert len(answer.set_cookies) == 4
-    assert front.send("POST", "/auth/logout", cookies=cookies, headers=[(b"sec-fetch-site", b"cross-site")]).status == 403
+    assert (
+        front.send("POST", "/auth/logout", cookies=cookies, headers=[(b"sec-fetch-site", b"cross-site")]).status == 403
+    )
 
 
 @pytest.mark.ids("RT-12", "M12")

@@ -101,4 +101,6 @@ def test_the_prefix_moves_the_addresses():
 @pytest.mark.ids("KEY-03")
 def test_a_key_set_is_cached_for_less_than_a_key_is_published_ahead():
     front = a_front()
-    assert timedelta(seconds=int(front.send("GET", "/auth/jwks.json").header("Cache-Control").rpartition("=")[2])) <= timedelta(minutes=5)
+    assert timedelta(
+        seconds=int(front.send("GET", "/auth/jwks.json").header("Cache-Control").rpartition("=")[2])
+    ) <= timedelta(minutes=5)

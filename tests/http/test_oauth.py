@@ -65,7 +65,9 @@ def test_no_other_grant_is_offered(grant):
 
 
 @pytest.mark.ids("HT-03", "HT-07")
-@pytest.mark.parametrize("form", [{}, {"refresh_token": "x"}, {"grant_type": ""}, GRANT, {**GRANT, "refresh_token": ""}])
+@pytest.mark.parametrize(
+    "form", [{}, {"refresh_token": "x"}, {"grant_type": ""}, GRANT, {**GRANT, "refresh_token": ""}]
+)
 def test_a_missing_parameter_is_an_invalid_request(form):
     assert is_oauth_error(a_front().send("POST", "/auth/token", form=form), 400, "invalid_request")
 
@@ -168,7 +170,9 @@ def test_a_client_named_in_two_ways_is_refused():
     front = a_front()
     device = a_program(front, "shop-api")
     for more in ({"client_secret": SECRET}, {"client_id": "shop-web"}):
-        assert is_oauth_error(token(front, device.refresh_token, headers=[authenticated()], **more), 400, "invalid_request")
+        assert is_oauth_error(
+            token(front, device.refresh_token, headers=[authenticated()], **more), 400, "invalid_request"
+        )
     assert token(front, device.refresh_token, headers=[authenticated()], client_id="shop-api").status == 200
 
 
@@ -183,7 +187,9 @@ def test_a_bearer_header_beside_the_grant_is_ignored():
 
 
 @pytest.mark.ids("OA-03", "RT-20", "SE-02")
-@pytest.mark.parametrize("hint", [{}, {"token_type_hint": "refresh_token"}, {"token_type_hint": "access_token"}, {"token_type_hint": "x"}])
+@pytest.mark.parametrize(
+    "hint", [{}, {"token_type_hint": "refresh_token"}, {"token_type_hint": "access_token"}, {"token_type_hint": "x"}]
+)
 @pytest.mark.parametrize("which", ["refresh_token", "access_token"])
 def test_revoking_either_token_ends_the_session(which, hint):
     front = a_front()

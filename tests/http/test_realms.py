@@ -26,7 +26,13 @@ def moved(device, front):
     names = front.service.settings
     jar = {}
     for name, value in device.jar.items():
-        jar[names.refresh_cookie if "refresh" in name else names.access_cookie if "access" in name else names.binding_cookie] = value
+        jar[
+            names.refresh_cookie
+            if "refresh" in name
+            else names.access_cookie
+            if "access" in name
+            else names.binding_cookie
+        ] = value
     return Device(front, jar, device.access_token, device.refresh_token, device.session_id)
 
 
@@ -46,10 +52,23 @@ def test_no_token_of_one_realm_is_good_in_the_other(page, suffix):
         stranger = moved(device, there)
         before = here.picture()
         assert stranger.call("GET", "/auth/session").seen == (401, "token_invalid")
-        assert there.send("POST", "/auth/refresh", json={"refresh_token": device.current}).seen == (401, "token_invalid")
-        assert moved(device, there).send("POST", "/auth/refresh", json=None if page else {"refresh_token": device.current}).code == "token_invalid"
+        assert there.send("POST", "/auth/refresh", json={"refresh_token": device.current}).seen == (
+            401,
+            "token_invalid",
+        )
+        assert (
+            moved(device, there)
+            .send("POST", "/auth/refresh", json=None if page else {"refresh_token": device.current})
+            .code
+            == "token_invalid"
+        )
         assert there.check(moved(device, there), Need(optional=True)) is None
-        assert there.send("POST", "/auth/token", form={"grant_type": "refresh_token", "refresh_token": device.current}).error == "invalid_grant"
+        assert (
+            there.send(
+                "POST", "/auth/token", form={"grant_type": "refresh_token", "refresh_token": device.current}
+            ).error
+            == "invalid_grant"
+        )
         assert there.send("POST", "/auth/revoke", form={"token": device.current}).status == 200
         assert there.send("POST", "/auth/revoke", form={"token": device.access_token}).status == 200
         assert moved(device, there).call("POST", "/auth/logout").status == 204

@@ -9,7 +9,16 @@ from keyturn.events import RefreshRefused, ReuseDetected
 from keyturn.session import EndReason
 from keyturn.settings import CookieSettings
 from tests.support.front import (
-    ACCESS, BIND, PAGE, PASSWORD, PROGRAM, REFRESH, Device, a_front, settings_with, snapshot,
+    ACCESS,
+    BIND,
+    PAGE,
+    PASSWORD,
+    PROGRAM,
+    REFRESH,
+    Device,
+    a_front,
+    settings_with,
+    snapshot,
 )  # fmt: skip
 
 BOTH = pytest.mark.parametrize("page", [True, False], ids=["cookie", "body"])
@@ -185,7 +194,10 @@ def test_a_token_cannot_change_its_transport():
     front = a_front()
     page, program = front.device(), front.device(page=False)
     front.advance(60)
-    assert front.send("POST", "/auth/refresh", json={"refresh_token": page.jar[REFRESH]}).seen == (401, "binding_mismatch")
+    assert front.send("POST", "/auth/refresh", json={"refresh_token": page.jar[REFRESH]}).seen == (
+        401,
+        "binding_mismatch",
+    )
     answer = front.send("POST", "/auth/refresh", headers=PAGE, cookies={REFRESH: program.refresh_token})
     assert answer.seen == (401, "binding_mismatch")
     assert page.refresh().status == 200
@@ -374,7 +386,10 @@ def test_a_step_up_that_is_refused_changes_nothing():
     assert step_up(device, {"password": "wrong"}).seen == (401, "invalid_credentials")
     assert step_up(device, {}).seen == (400, "invalid_request")
     assert step_up(device, {"password": PASSWORD}, cookies={BIND: device.jar[BIND]}).seen == (401, "token_missing")
-    assert step_up(device, {"password": PASSWORD, "refresh_token": device.jar[REFRESH]}).seen == (400, "invalid_request")
+    assert step_up(device, {"password": PASSWORD, "refresh_token": device.jar[REFRESH]}).seen == (
+        400,
+        "invalid_request",
+    )
     mixed = {**device.jar, REFRESH: other.jar[REFRESH]}
     assert step_up(device, {"password": PASSWORD}, cookies=mixed).seen == (401, "token_stale")
     old = {**device.jar, REFRESH: spent.jar[REFRESH]}
@@ -388,7 +403,9 @@ def test_step_up_with_a_cookie_is_held_to_the_forgery_rule():
     front = a_front()
     device = front.device()
     device.is_page = False
-    answer = device.call("POST", "/auth/step-up", json={"password": PASSWORD}, headers=[(b"sec-fetch-site", b"cross-site")])
+    answer = device.call(
+        "POST", "/auth/step-up", json={"password": PASSWORD}, headers=[(b"sec-fetch-site", b"cross-site")]
+    )
     assert (answer.seen, front.members.hashed) == ((403, "cross_site"), 1)
 
 

@@ -152,8 +152,8 @@ CHANGES = {
     "access_token_lifetime": (MINUTE, signed_in, {}),
     "idle_lifetime": (timedelta(days=3), signed_in, {}),
     "session_lifetime": (timedelta(days=30), lambda front: front.row(front.device()).expires_at, {}),
-    "sliding": (False, lambda front: refreshed_twice(front), {}),
-    "leeway": (timedelta(seconds=30), lambda front: refreshed_twice(front), {"recovery_window": timedelta(0)}),
+    "sliding": (False, refreshed_twice, {}),
+    "leeway": (timedelta(seconds=30), refreshed_twice, {"recovery_window": timedelta(0)}),
     "recovery_window": (timedelta(0), refreshed_twice, {}),
     "clock_skew": (timedelta(0), lambda front: aged_token(front, timedelta(minutes=5, seconds=10)), {}),
     "max_sessions": (2, three_sign_ins, {}),
@@ -162,7 +162,11 @@ CHANGES = {
     "transports": (("body",), signed_in, {}),
     "binding": ("none", signed_in, {}),
     "cookie": (CookieSettings(suffix="shop"), signed_in, {}),
-    "origins": ((), lambda front: front.send("GET", "/auth/session", headers=[(b"origin", APP.encode())]).reply.headers, {}),
+    "origins": (
+        (),
+        lambda front: front.send("GET", "/auth/session", headers=[(b"origin", APP.encode())]).reply.headers,
+        {},
+    ),
     "algorithm": ("Ed25519", signing_key, {}),
     "staleness_bound": (timedelta(minutes=1), stale_log, {}),
     "prefix": ("/api/session", told, {}),
@@ -232,5 +236,13 @@ def test_parts_can_be_replaced_for_the_length_of_a_block_and_come_back():
     front = a_front()
     device = front.device()
     with front.service.override(store="memory:", settings=settings_with(cookie=CookieSettings(suffix="x"))):
-        assert front.send("POST", "/auth/refresh", headers=PAGE, cookies={f"{REFRESH}_x": device.jar[REFRESH], f"{BIND}_x": device.jar[BIND]}).code == "session_ended"
+        assert (
+            front.send(
+                "POST",
+                "/auth/refresh",
+                headers=PAGE,
+                cookies={f"{REFRESH}_x": device.jar[REFRESH], f"{BIND}_x": device.jar[BIND]},
+            ).code
+            == "session_ended"
+        )
     assert device.refresh().status == 200

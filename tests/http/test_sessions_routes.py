@@ -86,7 +86,19 @@ def test_another_users_session_an_unknown_one_and_nonsense_are_the_same_answer()
     front = a_front()
     alice, bob = front.device(), front.device("bob")
     before = front.picture()
-    ids = [bob.session_id, "A" * 22, "x", "' OR 1=1 --", "\x00", "é" * 22, "..", "A" * 5000, bob.session_id + " ", "%00", "*"]
+    ids = [
+        bob.session_id,
+        "A" * 22,
+        "x",
+        "' OR 1=1 --",
+        "\x00",
+        "é" * 22,
+        "..",
+        "A" * 5000,
+        bob.session_id + " ",
+        "%00",
+        "*",
+    ]
     answers = [alice.call("DELETE", ONE.format(id_)) for id_ in ids]
     assert len({(answer.status, answer.body, repr(answer.reply.raw_headers())) for answer in answers}) == 1
     assert answers[0].seen == (404, "not_found")

@@ -116,7 +116,7 @@ async def _answer(core: Core, request: Request, route: Route | None, last: str) 
         # kind and place are logged: its message may repeat a secret, its frames hold them, and reporting tools look.
         place = "".join(traceback.format_tb(error.__traceback__))
         where = route.path if route else "an unknown path"
-        _log.error("%s %s failed with %s at\n%s", request.method, where, type(error).__name__, place)  # noqa: TRY400
+        _log.error("%s %s failed with %s at\n%s", request.method, where, type(error).__name__, place)
         return _error_reply(KeyturnError(), route, core.settings)
 
 
