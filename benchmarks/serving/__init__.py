@@ -1,0 +1,1 @@
+"""Servers that are measured from outside, and the clients that measure them."""

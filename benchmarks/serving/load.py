@@ -1,0 +1,114 @@
+"""Clients that refresh as fast as they are answered, over kept connections, on plain sockets: cheap, so that the
+server is what is measured.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import selectors
+import socket
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+
+_HEAD = (
+    b"POST /auth/refresh HTTP/1.1\r\nHost: app.example.org\r\nUser-Agent: benchmark\r\nAccept: application/json\r\n"
+    b"Content-Type: application/json\r\nContent-Length: %d\r\nConnection: keep-alive\r\n\r\n"
+)
+_LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)\r\n", re.IGNORECASE)
+_TOKEN = re.compile(rb'"refresh_token": ?"([^"]+)"')
+_TICKS = os.sysconf("SC_CLK_TCK")
+#: A server that is silent for so long has failed.
+_PATIENCE_SECONDS = 30
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Load:
+    """What one round found; times in seconds."""
+
+    count: int
+    seconds: float
+    server_cpu: float
+    latencies: Sequence[float]
+
+
+class Client:
+    """One client of one session: it presents each token once, and goes on with the answer's."""
+
+    def __init__(self, port: int, token: str) -> None:
+        self.socket = socket.create_connection(("127.0.0.1", port))
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._token = token.encode("ascii")
+        self._answer = b""
+        self.sent_at = 0.0
+
+    def send(self) -> None:
+        """Present the token."""
+        body = b'{"refresh_token":"%s"}' % self._token
+        self._answer = b""
+        self.sent_at = time.perf_counter()
+        self.socket.sendall(_HEAD % len(body) + body)
+
+    def receive(self) -> bool:
+        """Read on; say whether the answer is whole."""
+        received = self.socket.recv(65536)
+        if not received:
+            raise ConnectionError("the server closed a connection")
+        self._answer += received
+        head, found, body = self._answer.partition(b"\r\n\r\n")
+        length = _LENGTH.search(head + b"\r\n") if found else None
+        if length is None or len(body) < int(length[1]):
+            return False
+        token = _TOKEN.search(body)
+        if not head.startswith(b"HTTP/1.1 200") or token is None:
+            raise AssertionError(f"a refresh was answered with {head.splitlines()[0]!r}: {body!r}")
+        self._token = token[1]
+        return True
+
+
+@contextmanager
+def clients(port: int, tokens: Sequence[str]) -> Iterator[list[Client]]:
+    """Give a connected client for each token."""
+    connected = [Client(port, token) for token in tokens]
+    try:
+        yield connected
+    finally:
+        for client in connected:
+            with suppress(OSError):
+                client.socket.close()
+
+
+def refresh_for(seconds: float, some: Sequence[Client], pid: int) -> Load:
+    """Let clients refresh for so long, and wait for the last answers."""
+    latencies: list[float] = []
+    with selectors.DefaultSelector() as selector:
+        for client in some:
+            selector.register(client.socket, selectors.EVENT_READ, client)
+        cpu, begin = cpu_seconds(pid), time.perf_counter()
+        for client in some:
+            client.send()
+        waiting, end = len(some), begin + seconds
+        while waiting:
+            ready = selector.select(_PATIENCE_SECONDS)
+            if not ready:
+                raise TimeoutError("the server does not answer")
+            for key, _ in ready:
+                client = key.data
+                if client.receive():
+                    now = time.perf_counter()
+                    latencies.append(now - client.sent_at)
+                    if now < end:
+                        client.send()
+                    else:
+                        waiting -= 1
+        lasted = time.perf_counter() - begin
+    return Load(count=len(latencies), seconds=lasted, server_cpu=cpu_seconds(pid) - cpu, latencies=latencies)
+
+
+def cpu_seconds(pid: int) -> float:
+    """Give the CPU time of a process and all its threads, in user mode and in the kernel (proc(5))."""
+    with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as stat:
+        fields = stat.read().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / _TICKS
