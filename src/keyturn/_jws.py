@@ -15,7 +15,12 @@ _TO_STANDARD: Final = bytes.maketrans(b"-_+/=", b"+/\0\0\0")
 _TO_URL: Final = bytes.maketrans(b"+/", b"-_")
 _PADDING: Final = (b"", b"===", b"==", b"=")
 #: The last characters that leave no bit over, by the length of the text modulo 4; one over is no length of a text.
-_LAST: Final = (None, frozenset(), frozenset(b"AQgw"), frozenset(b"AEIMQUYcgkosw048"))
+_LAST: Final[tuple[frozenset[int] | None, ...]] = (
+    None,
+    frozenset(),
+    frozenset(b"AQgw"),
+    frozenset(b"AEIMQUYcgkosw048"),
+)
 
 #: What one of our headers looks like, whichever key it names. Only `looks_issued` asks.
 _HEADER: Final = re.compile(rb'\{"alg":"(?:ES256|Ed25519|EdDSA|RS256)","kid":"[A-Za-z0-9_-]{43}","typ":"at\+jwt"\}')
