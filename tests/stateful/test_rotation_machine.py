@@ -429,14 +429,24 @@ class Rotation(RuleBasedStateMachine):
         return not used or in_time
 
     @precondition(lambda self: not self.honest.under_way)
-    @rule(pause=PAUSES, issuer=ISSUERS, use=st.booleans())
-    def all_goes_well(self, pause: timedelta, issuer: int, use: bool) -> None:
+    @rule(pause=PAUSES, issuer=ISSUERS, use=st.booleans(), times=st.integers(1, 2))
+    def all_goes_well(self, pause: timedelta, issuer: int, use: bool, times: int) -> None:
         """The common case in one step, so that lives reach an age at which something can go wrong."""
-        for _ in range(2):
+        for _ in range(times):
             self.clock.advance(pause)
             self.the_client_sends()
             self.the_request_arrives(issuer, again=False)
             self.the_answer_arrives(last=True, use=use, issuer=issuer)
+        if use:
+            self.sightings_are_told(issuer)
+
+    @precondition(lambda self: not self.honest.under_way)
+    @rule(before=PAUSES, after=PAUSES, issuer=ISSUERS)
+    def a_thief_comes_late(self, before: timedelta, after: timedelta, issuer: int) -> None:
+        self.a_thief_copies_everything()
+        self.all_goes_well(before, issuer, use=True, times=1)
+        self.clock.advance(after)
+        self.the_thief_refreshes(issuer, use=True)
 
     @precondition(lambda self: not self.honest.under_way and self.model.recoveries < PATIENCE - 2)
     @rule(pause=PAUSES, issuer=ISSUERS, use=st.booleans())
