@@ -1,7 +1,7 @@
 """Refresh tokens while the key ring turns: nobody is signed out by a rotation, and made-up key ids cost nothing."""
 
 from base64 import urlsafe_b64encode
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -31,6 +31,14 @@ class Written:
         self.reads += 1
         self.ring = self.written
         return self.ring
+
+
+def watched(source: Written, now: datetime = NOW) -> SealedRing:
+    """Seals that have had their first look at the ring; what is read from then on is counted."""
+    sealed = SealedRing(source, "default")
+    sealed.seal(SESSION_ID, 0, SEED, now)
+    source.reads = 0
+    return sealed
 
 
 def rotated(ring: KeyRing) -> KeyRing:
@@ -67,16 +75,24 @@ def test_a_key_that_this_process_has_not_read_yet_is_found_by_reading_again():
     newer = rotated(RING)
     later = NOW + DAY
     text = SealedRing(Written(newer), "default").seal(SESSION_ID, 5, SEED, later)
-    sealed = SealedRing(source, "default")
+    sealed = watched(source, later)
     source.written = newer
     assert sealed.open(text, later).generation == 5
     assert source.reads == 1
 
 
+def test_the_ring_is_looked_at_once_a_minute_and_when_the_clock_went_back():
+    source = Written(RING)
+    sealed = watched(source)
+    for seconds, reads in ((1, 0), (59, 0), (60, 1), (119, 1), (120, 2), (60, 3)):
+        sealed.seal(SESSION_ID, 0, SEED, NOW + seconds * SECOND)
+        assert source.reads == reads
+
+
 @pytest.mark.ids("RT-07")
 def test_made_up_key_ids_cost_one_look_at_the_ring_a_second():
     source = Written(RING)
-    sealed = SealedRing(source, "default")
+    sealed = watched(source)
     for tenth in range(30):
         with pytest.raises(TokenInvalidError):
             sealed.open(MADE_UP, NOW + tenth * SECOND / 10)
@@ -85,7 +101,7 @@ def test_made_up_key_ids_cost_one_look_at_the_ring_a_second():
 
 def test_values_that_are_no_tokens_never_look_at_the_ring():
     source = Written(RING)
-    sealed = SealedRing(source, "default")
+    sealed = watched(source)
     for text in ("", "kt1.", "x" * 75, MADE_UP[:-1] + "_" * 5):
         with pytest.raises(TokenInvalidError):
             sealed.open(text, NOW)
