@@ -79,8 +79,9 @@ def _parse_object(body: bytes) -> dict[str, Any]:
     if _depth(body) > _MAX_DEPTH:
         raise RequestError("The body is nested too deeply.")
     try:
-        value = json.loads(body.decode("utf-8"), object_pairs_hook=_no_duplicates, parse_constant=_no_constants)
-        json.dumps(value, ensure_ascii=False).encode("utf-8")  # a lone surrogate is no text
+        value = _decode(body.decode("utf-8"))
+        if b"\\u" in body:  # nothing else can spell a lone surrogate, and that is no text
+            json.dumps(value, ensure_ascii=False).encode("utf-8")
     except (ValueError, RecursionError):
         raise RequestError("The body is not valid JSON.") from None
     if not isinstance(value, dict):
@@ -89,7 +90,10 @@ def _parse_object(body: bytes) -> dict[str, Any]:
 
 
 def _depth(body: bytes) -> int:
-    """Count how deep brackets nest, before a parser may recurse; brackets in strings count, which only refuses more."""
+    """Say how deep brackets may nest, before a parser may recurse; those in strings count, which only refuses more."""
+    opened = body.count(b"[") + body.count(b"{")
+    if opened <= _MAX_DEPTH:
+        return opened
     depth = deepest = 0
     for byte in body:
         if byte in b"[{":
@@ -109,6 +113,9 @@ def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_constants(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
+
+
+_decode: Final = json.JSONDecoder(object_pairs_hook=_no_duplicates, parse_constant=_no_constants).decode
 
 
 def text(body: Mapping[str, Any], name: str, *, limit: int = 1024) -> str | None:

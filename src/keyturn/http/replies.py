@@ -41,12 +41,15 @@ _TITLES: Final[Mapping[int, str]] = {
 }
 
 
+_encode: Final = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
+
+
 def json_reply(
     value: Any, *, status: int = 200, media_type: str = "application/json",
     headers: Iterable[tuple[str, str]] = _PRIVATE, cookies: Iterable[Cookie] = (),
 ) -> Reply:  # fmt: skip
     """Give a JSON answer; it is not to be stored unless `headers` say otherwise."""
-    body = json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
+    body = _encode(value).encode()
     return Reply(status=status, headers=(("Content-Type", media_type), *headers), body=body, cookies=tuple(cookies))
 
 
@@ -142,7 +145,10 @@ def cleared_doubles(request: Request, settings: Settings) -> tuple[Cookie, ...]:
 
 def with_cookies(reply: Reply, cookies: Iterable[Cookie]) -> Reply:
     """Put cookies before those of a reply, so that what it sets wins over what is cleared."""
-    return Reply(status=reply.status, headers=reply.headers, body=reply.body, cookies=(*cookies, *reply.cookies))
+    before = tuple(cookies)
+    if not before:
+        return reply
+    return Reply(status=reply.status, headers=reply.headers, body=reply.body, cookies=(*before, *reply.cookies))
 
 
 # --- errors --------------------------------------------------------------------------------------------------------
