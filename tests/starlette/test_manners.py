@@ -19,7 +19,6 @@ from keyturn.testing.entropy import CountingEntropy
 from tests.support.front import APP, BIND, REFRESH, BrokenStore, Members, settings_with
 from tests.support.site import a_site, bearer, sign_in, starlette_app, visitor
 
-
 # --- installing ----------------------------------------------------------------------------------------------------
 
 

@@ -41,7 +41,7 @@ def refused(client, **more):
 
 def goodbye(socket):
     """Wait until the connection is closed; give the code."""
-    with pytest.raises(WebSocketDisconnect) as caught:
+    with pytest.raises(WebSocketDisconnect) as caught:  # noqa: PT012 - whatever comes before it
         while True:
             socket.receive_text()
     return caught.value.code

@@ -38,7 +38,7 @@ def bearer(token: str) -> dict[str, str]:
     return {"authorization": f"Bearer {token}"}
 
 
-def starlette_app(auth: Keyturn, *routes: Any, install: bool = True, **more: Any) -> Starlette:
+def starlette_app(auth: Keyturn, *routes: Any, install: bool = True, **more: Any) -> Starlette:  # noqa: C901 - a row of small ones
     """Give an application with a few guarded routes."""
 
     async def me(request: Request) -> Any:
