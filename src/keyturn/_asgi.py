@@ -16,7 +16,7 @@ import anyio.to_thread
 
 from ._sockets import Watched
 from .errors import KeyturnError, RequestError
-from .messages import Cookies, Reply, Request
+from .messages import Cookies, RawHeaders, Reply, Request
 from .service import Service
 
 T = TypeVar("T")
@@ -75,6 +75,8 @@ def request_of(
     if cookies is None:  # the layer of `wrap` is not around this application
         headers, cookies = service.take_cookies(headers)
     websocket = scope["type"] == "websocket"
+    if websocket:
+        headers = _with_subprotocols(headers, scope)
     peer = scope.get("client")
     return Request(  # by position: this runs on every guarded request
         "GET" if websocket else scope["method"],
@@ -90,21 +92,45 @@ def request_of(
     )
 
 
-def reader(receive: Receive) -> Callable[[int], Awaitable[bytes]]:
-    """Give what reads a body, but never more of it than it is asked for and the message at hand holds."""
+def _with_subprotocols(headers: RawHeaders, scope: Scope) -> RawHeaders:
+    """Put the offered subprotocols back where a server took them out of the headers, as those over wsproto do."""
+    name, offered = b"sec-websocket-protocol", ", ".join(scope.get("subprotocols") or ())
+    if not offered or any(key == name for key, _ in headers):
+        return headers
+    return [*headers, (name, offered.encode("latin-1", "replace"))]
 
-    async def read(limit: int) -> bytes:
+
+class Body:
+    """A request's body, read by us and then once more by a hook of the application that asks the framework's request.
+
+    Args:
+        receive: ASGI's.
+    """
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._taken: bytes | None = None
+
+    async def read(self, limit: int) -> bytes:
+        """Read, but never more than is asked for and the message at hand holds."""
         body = b""
         more = True
         while more and len(body) < limit:
-            message = await receive()
+            message = await self._receive()
             if message["type"] == "http.disconnect":
                 raise RequestError("The body broke off.")
             body += message.get("body", b"")
             more = message.get("more_body", False)
+        self._taken = body
         return body[:limit]
 
-    return read
+    async def receive(self) -> Message:
+        """Give what was read as one message, then whatever the server has to say."""
+        if self._taken is None:
+            return await self._receive()
+        message: Message = {"type": "http.request", "body": self._taken, "more_body": False}
+        self._taken = None
+        return message
 
 
 async def send_reply(reply: Reply, send: Send) -> None:
@@ -138,7 +164,8 @@ def wrap(service: Service, app: App, native: Native) -> App:
         if kind == "websocket":
             await Watched(service, scope, receive, send).run(app)
         elif service.answers(_route_path(scope)):
-            request = request_of(service, scope, native(scope, receive), reader(receive))
+            body = Body(receive)
+            request = request_of(service, scope, native(scope, body.receive), body.read)
             await send_reply(await service.handle(request), send)
         else:
             await app(scope, receive, send)
