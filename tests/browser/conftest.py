@@ -1,0 +1,77 @@
+"""A real browser, and our application served to it."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, sync_playwright
+
+from tests.browser.pages import Tab, tab_of
+from tests.browser.serving import make_certificate
+from tests.browser.shop import Shop, opened
+
+ARGUMENTS = (
+    "--disable-quic",
+    "--disable-background-networking",
+    "--no-first-run",
+    # Names below .test are this machine; nothing else is looked up.
+    "--host-resolver-rules=MAP *.test 127.0.0.1, EXCLUDE localhost, EXCLUDE 127.0.0.1, MAP * ~NOTFOUND",
+)
+
+Open = Callable[..., Shop]
+NewTab = Callable[..., Tab]
+
+
+# Playwright keeps an event loop running in this thread: it goes when the last test of this folder is through.
+@pytest.fixture(scope="package")
+def chromium(need: Callable[[str], str]) -> Iterator[Browser]:
+    """Chromium with a profile of its own, in which nothing is kept."""
+    path = need("chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=[*ARGUMENTS], chromium_sandbox=False)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="package")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A certificate for the hosts of these tests."""
+    return make_certificate(tmp_path_factory.mktemp("tls"))
+
+
+@pytest.fixture
+def open_shop(chromium: Browser, certificate: Path) -> Iterator[Open]:
+    """Open a shop with these settings, over https unless told otherwise."""
+    with ExitStack() as stack:
+
+        def open_(*, https: bool = True, **settings: Any) -> Shop:
+            return stack.enter_context(opened(certificate if https else None, **settings))
+
+        yield open_
+
+
+@pytest.fixture
+def shop(open_shop: Open) -> Shop:
+    """A shop with the default settings."""
+    return open_shop()
+
+
+@pytest.fixture
+def jar(chromium: Browser, open_shop: Open) -> Iterator[BrowserContext]:
+    """A fresh profile: its own cookies and cache."""
+    context = chromium.new_context(ignore_https_errors=True)
+    context.set_default_timeout(15_000)
+    yield context
+    context.close()
+
+
+@pytest.fixture
+def new_tab(jar: BrowserContext) -> NewTab:
+    """Open a page in a tab of that profile."""
+
+    def open_tab(url: str) -> Tab:
+        return tab_of(jar, url)
+
+    return open_tab
