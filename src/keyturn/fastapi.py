@@ -130,7 +130,7 @@ class Keyturn(starlette.Keyturn):
     def _document(self, app: FastAPI) -> None:
         async def answer(request: FastAPIRequest) -> Response:
             # Reached only where the layer is not around the application, as in a router that was mounted by hand.
-            read = _asgi.reader(request.receive)
+            read = _asgi.Body(request.receive).read
             return response_of(await self.handle(_asgi.request_of(self, request.scope, request, read)))
 
         for route in ROUTES:

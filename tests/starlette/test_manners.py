@@ -16,7 +16,7 @@ from keyturn.errors import KeyturnError, StoreError
 from keyturn.http.guard import Need
 from keyturn.settings import Settings
 from keyturn.testing.entropy import CountingEntropy
-from tests.support.front import APP, BIND, REFRESH, BrokenStore, Members, settings_with
+from tests.support.front import APP, BIND, PASSWORD, REFRESH, BrokenStore, Members, settings_with
 from tests.support.site import a_site, bearer, sign_in, starlette_app, visitor
 
 # --- installing ----------------------------------------------------------------------------------------------------
@@ -505,6 +505,21 @@ def test_the_framework_and_its_hooks_get_the_frameworks_request():
     assert seen[0].url.path == "/auth/login"
     assert seen[0].client.host == "testclient"
     assert site.facts[0].request.headers["sec-fetch-site"] == "same-origin"
+
+
+@pytest.mark.parametrize("colour", ["both", "sync"])
+def test_a_hook_may_read_the_body_that_we_have_read(colour):
+    """As for a one-time code that comes with the password."""
+
+    class TwoFactors(Members):
+        async def authenticate(self, username, password, request):
+            body = await request.json()
+            return super().authenticate(username, password, request) if body.get("otp") == "123456" else None
+
+    client = visitor(starlette_app(a_site(members=TwoFactors(), store=BrokenStore(colour=colour)).service))
+    body = {"username": "alice", "password": PASSWORD}
+    assert client.post("/auth/login", json=body).status_code == 401
+    assert client.post("/auth/login", json={**body, "otp": "123456"}).status_code == 200
 
 
 def test_sessions_are_reached_without_http():

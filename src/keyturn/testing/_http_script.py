@@ -247,6 +247,26 @@ def cross_origin(stage: Stage) -> None:
         stage.ask("POST", "/auth/refresh", note=site, says=[("sec-fetch-site", site)])
 
 
+def store_trouble(stage: Stage) -> None:
+    """A store that does not answer: 503, and the cookies stay."""
+    stage.sign_in()
+    stage.ask("GET", "/me", bearer="mine")
+    stage.store.away = True
+    stage.advance(60)
+    for route in ("refresh", "logout", "logout-all", "step-up"):
+        stage.ask("POST", f"/auth/{route}", note="away", bearer="mine", json_={"password": PASSWORD})
+    for method, route in (("GET", "sessions"), ("DELETE", "sessions"), ("GET", "session")):
+        stage.ask(method, f"/auth/{route}", note="away", bearer="mine")
+    stage.ask(
+        "POST", "/auth/token", note="away", form={"grant_type": "refresh_token", "refresh_token": stage.jar[REFRESH]}
+    )
+    stage.ask("GET", "/me", note="reading goes on", bearer="mine")
+    stage.ask("POST", "/me", note="writing does not", bearer="mine")
+    stage.ask("POST", "/auth/login", note="away", json_={"username": "alice", "password": PASSWORD})
+    stage.store.away = False
+    stage.ask("POST", "/auth/refresh", note="back again")
+
+
 def development(stage: Stage) -> None:
     """The development profile: no prefix, no Secure, this machine only."""
     for host in ("localhost:8000", "127.0.0.1", "[::1]:8000", "evil.example"):

@@ -12,9 +12,12 @@ from datetime import timedelta
 from typing import Any, Final
 from urllib.parse import urlencode
 
+from .._colour import Colour
+from ..errors import StoreError
 from ..keyrings.static import testing_keys
 from ..service import Service
 from ..settings import CookieSettings, Settings
+from ..stores.memory import MemoryStore
 from ..throttle import Attempt
 from ..users import Principal, RegisteredClient
 from ._http_wire import HOST, Address, Answer, exchange, flood
@@ -92,6 +95,24 @@ class Doorkeeper:
         """Count nothing."""
 
 
+class Faltering:
+    """A store that does not answer while it is `away`."""
+
+    colour: Colour = "both"
+
+    def __init__(self) -> None:
+        self.away = False
+        self._behind = MemoryStore()
+
+    def __getattr__(self, name: str) -> Any:
+        async def ask(*args: Any, **kwargs: Any) -> Any:
+            if self.away:
+                raise StoreError(cause="the suite has cut the line")
+            return await getattr(self._behind, name)(*args, **kwargs)
+
+        return ask
+
+
 def parts() -> dict[str, Any]:
     """Give the arguments that the service of the suite is built with."""
     return {
@@ -125,6 +146,7 @@ class Stage:
     service: Service
     address: Address
     clock: ManualClock
+    store: Faltering
     told: list[dict[str, Any]] = field(default_factory=list)
     jar: dict[str, str] = field(default_factory=dict)
     tokens: dict[str, str] = field(default_factory=dict)

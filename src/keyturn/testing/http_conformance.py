@@ -43,7 +43,7 @@ pytest.register_assert_rewrite("keyturn.testing._http_promises", "keyturn.testin
 
 from ..service import Service  # noqa: E402
 from . import _http_guards, _http_promises, _http_script  # noqa: E402
-from ._http_stage import SETTINGS, Stage, parts, seen_by_the_application  # noqa: E402
+from ._http_stage import SETTINGS, Faltering, Stage, parts, seen_by_the_application  # noqa: E402
 from ._http_wire import Address, served_by_uvicorn  # noqa: E402
 from .clock import ManualClock  # noqa: E402
 from .entropy import CountingEntropy  # noqa: E402
@@ -77,8 +77,9 @@ def _play(name: str, service: Service, address: Address) -> list[dict[str, Any]]
     scenario = _SCENARIOS[name]
     clock = ManualClock()
     settings = SETTINGS[_PLAYED_WITH.get(scenario, "plain")]
-    with service.override(clock=clock, entropy=CountingEntropy(name), store="memory:", settings=settings):
-        stage = Stage(service, address, clock)
+    store: Any = Faltering()
+    with service.override(clock=clock, entropy=CountingEntropy(name), store=store, settings=settings):
+        stage = Stage(service, address, clock, store)
         scenario(stage)
     return stage.told
 
