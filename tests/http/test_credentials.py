@@ -211,3 +211,39 @@ def test_the_binding_may_be_forwarded_by_a_service_that_calls_for_the_user():
 @pytest.mark.ids("ST-01")
 def test_a_credential_does_not_show_its_token():
     assert "secret" not in repr(credentials.Credential("secret", ambient=False))
+
+
+@pytest.mark.ids("TOK-19", "M56")
+@pytest.mark.parametrize("size", [8193, 20_000_000])
+def test_a_huge_bearer_is_refused_by_its_length_alone(size, monkeypatch):
+    front = a_front()
+    front.send("GET", "/auth/session", headers=[bearer("a.b.c")])
+
+    def no_work(*args, **kwargs):
+        raise AssertionError("it was worked on")
+
+    monkeypatch.setattr("keyturn.keys.Key.verify", no_work)
+    monkeypatch.setattr("keyturn._access_token.canonical", no_work)
+    for token in ("A" * size, "eyJ." * (size // 4 + 1), "a." + "b" * size + ".c"):
+        assert front.send("GET", "/auth/session", headers=[bearer(token)]).seen == (401, "token_invalid")
+
+
+@pytest.mark.ids("TOK-20", "TOK-01", "M45")
+def test_every_malformed_token_gets_one_and_the_same_answer():
+    front = a_front()
+    token = front.device(page=False).access_token
+    head, body, signature = token.split(".")
+    wrong = [
+        "x", "a.b", "a.b.c.d", "..", f"{head}.{body}.", f"{head}.{body}.{signature}=", f"{head}.{body}.{signature[:-1]}", f".{body}.{signature}",
+        f"{head}.{body}", f"{body}.{head}.{signature}", token + "A", token[:-3], token.swapcase(), "eyJhbGciOiJub25lIn0.e30.", f"{token}.{token}",
+    ]  # fmt: skip
+    wrong += [
+        token[:place] + ("A" if token[place] != "A" else "B") + token[place + 1 :]
+        for place in range(0, len(token) - 1, 7)
+        if token[place] != "."
+    ]
+    front.advance(timedelta(hours=5))  # long expired: said only of what is genuine
+    answers = [front.send("GET", "/auth/session", headers=[bearer(value)]) for value in wrong]
+    assert {answer.seen for answer in answers} == {(401, "token_invalid")}
+    assert len({(answer.body, repr(answer.reply.raw_headers())) for answer in answers}) == 1
+    assert front.send("GET", "/auth/session", headers=[bearer(token)]).seen == (401, "token_expired")

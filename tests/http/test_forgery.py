@@ -265,3 +265,19 @@ def test_in_development_this_machine_is_served(host):
 @pytest.mark.ids("CK-12")
 def test_outside_development_the_host_is_nobodys_business():
     assert a_front().send("GET", "/auth/jwks.json", headers=[(b"host", b"whatever.example")]).status == 200
+
+
+@pytest.mark.ids("HT-08", "XS-05")
+def test_forwarded_fields_are_nobodys_word_here():
+    """A server that stands behind a proxy sets the address itself; we read none of these."""
+    front = a_front()
+    forwarded = [
+        (b"x-forwarded-host", b"evil.example"), (b"x-forwarded-proto", b"http"), (b"forwarded", b"for=10.0.0.1;host=evil.example"),
+        (b"x-forwarded-for", b"10.0.0.1"), (b"x-real-ip", b"10.0.0.1"), (b"host", b"evil.example"),
+    ]  # fmt: skip
+    assert not passes(front, [(b"origin", b"https://evil.example"), *forwarded])
+    body = {"username": "alice", "password": PASSWORD}
+    answer = front.send("POST", "/auth/login", json=body, headers=[*PAGE, *forwarded])
+    (row,) = front.picture()[0].values()
+    assert row.ip == "192.0.2.7"
+    assert all("Secure" in line for line in answer.set_cookies)
