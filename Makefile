@@ -1,6 +1,6 @@
 # `make` alone tells what there is. demo and test do their own set-up; scripts/setup says how.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-newer test-lowest lint format bench constraints clean
+.PHONY: help setup demo test test-newer test-lowest lint format bench docs constraints clean
 BIN := .venv/bin
 
 help:  ## what there is
@@ -42,6 +42,12 @@ format:  ## let ruff put the code in order
 bench:  ## measure, against the neighbours
 	@scripts/setup test
 	$(BIN)/python -m benchmarks $(ARGS)
+
+docs:  ## the parts of the documentation that come from code and tests
+	@scripts/setup test
+	@mkdir -p build
+	$(BIN)/python -m pytest --collect-only -qq --ids-report=build/ids.json >build/collected.txt || { cat build/collected.txt; exit 1; }
+	$(BIN)/python -m scripts.pages build/ids.json
 
 constraints:  ## resolve both constraints files anew
 	@scripts/setup test

@@ -1,0 +1,91 @@
+"""The code in the documentation works: marked blocks are run, the others parse, and commands are ones that exist."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from scripts import pages
+
+ROOT = pages.ROOT
+FENCE = re.compile(r"^```([\w ]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+EXAMPLES = {path.read_text().strip() for path in (ROOT / "examples").glob("*.py")}
+
+
+def blocks(page: Path) -> Iterator[tuple[str, str]]:
+    """Every fenced block: its language (``python run``: to be run) and its text."""
+    for language, code in FENCE.findall(page.read_text()):
+        yield language.strip(), code
+
+
+def of_language(language: str) -> list:
+    return [
+        pytest.param(page, code, id=f"{page.relative_to(ROOT).as_posix()}:{number}")
+        for page in pages.pages()
+        for number, (name, code) in enumerate(blocks(page), 1)
+        if name == language
+    ]
+
+
+@pytest.mark.parametrize(("page", "code"), of_language("python"))
+def test_a_block_that_is_shown_only_is_python(page: Path, code: str) -> None:
+    ast.parse(code)
+
+
+@pytest.mark.parametrize("page", [page for page in pages.pages() if any(name == "python run" for name, _ in blocks(page))],
+                         ids=lambda page: page.relative_to(ROOT).as_posix())  # fmt: skip
+def test_the_blocks_of_a_page_run_one_after_the_other(
+    page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {"__name__": "example"}
+    for language, code in blocks(page):
+        if language == "python run":
+            exec(compile(code, f"{page.name}, a block", "exec"), names)
+
+
+def test_every_language_is_one_that_is_looked_at() -> None:
+    told = {name for page in pages.pages() for name, _ in blocks(page)}
+    assert told <= {"python", "python run", "sh", "toml", "json", "text", "http", "js"}
+
+
+def test_the_readme_shows_the_quickstart_as_it_is() -> None:
+    shown = [code.strip() for language, code in blocks(ROOT / "README.md") if language == "python"]
+    assert (ROOT / "examples/quickstart_fastapi.py").read_text().strip() in shown
+
+
+@pytest.mark.parametrize(("page", "code"), of_language("sh"))
+def test_every_command_is_one_that_works(page: Path, code: str) -> None:
+    assert [line for line in code.splitlines() if line.strip() and not works(line)] == []
+
+
+def works(line: str) -> bool:
+    """Say whether a line is one that a test runs, or names what exists."""
+    program, *rest = line.split()
+    match program:
+        case "make":
+            targets = re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+            return rest[0] in targets
+        case "pip":  # the extras are looked up; an index is not asked in a test
+            extras = re.findall(r"\[([\w,]+)\]", line)
+            return all(
+                f"\n{extra} = [" in (ROOT / "pyproject.toml").read_text() for extra in ",".join(extras).split(",")
+            )
+        case "keyturn":
+            return rest == ["demo"]  # tests/cli/test_demo.py
+        case "uvicorn":
+            return (
+                ROOT / "examples" / f"{rest[0].partition(':')[0]}.py"
+            ).exists()  # tests/examples/test_quickstarts.py
+        case "cd":
+            return (ROOT / rest[0]).is_dir()
+        case _:
+            return line in (ROOT / "examples/curl.sh").read_text().splitlines()
+
+
+def test_the_readme_calls_the_quickstart_with_lines_of_the_script() -> None:
+    commands = "".join(code for language, code in blocks(ROOT / "README.md") if language == "sh")
+    script = (ROOT / "examples/curl.sh").read_text().splitlines()
+    assert len([line for line in commands.splitlines() if line in script and line.strip()]) >= 3
