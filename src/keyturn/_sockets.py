@@ -66,7 +66,10 @@ class Watched:
 
     async def _send_unless_over(self, message: Message) -> None:
         if self._over.is_set():
-            return
+            if message["type"] == "websocket.close":
+                return
+            # What servers raise when the other end is gone (ASGI 2.4): one who only sends would go on for ever.
+            raise OSError("the session of this connection is over")
         if message["type"] == "websocket.accept" and not message.get("subprotocol") and self._offered():
             # A browser that offered protocols gives up where none is taken.
             message = {**message, "subprotocol": WEBSOCKET_PROTOCOL}
@@ -98,7 +101,8 @@ class Watched:
             await anyio.sleep(self._pause())
         self._over.set()
         if not self._closed:
-            await self._send({"type": "websocket.close", "code": CLOSED_UNAUTHORIZED, "reason": "session_ended"})
+            with suppress(OSError):  # the other end is gone already
+                await self._send({"type": "websocket.close", "code": CLOSED_UNAUTHORIZED, "reason": "session_ended"})
 
     def _pause(self) -> float:
         bound = self._service.settings.staleness_bound / 2

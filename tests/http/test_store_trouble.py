@@ -5,10 +5,10 @@ from datetime import timedelta
 import pytest
 
 from keyturn._colour import drive
-from keyturn.errors import SessionEndedError, StoreError
+from keyturn.errors import SessionEndedError, StoreError, TokenMissingError
 from keyturn.http.guard import Need
 from keyturn.settings import CookieSettings
-from tests.support.front import BIND, PAGE, PASSWORD, REFRESH, a_front, bearer, settings_with, snapshot
+from tests.support.front import BIND, PAGE, PASSWORD, REFRESH, Device, a_front, bearer, settings_with, snapshot
 
 BOUND = timedelta(seconds=5)
 UNSAFE, SAFE = "POST", "GET"
@@ -157,6 +157,20 @@ def test_a_process_that_never_read_the_log_refuses_whatever_the_word(stale):
     device = front.device()
     front.store.broken = True
     assert asked(front, device, Need(stale=stale)) == 503
+
+
+@pytest.mark.ids("ST-05", "M47")
+@pytest.mark.parametrize("stale", ["auto", "serve", "ask", "refuse"])
+@pytest.mark.parametrize("method", [SAFE, UNSAFE])
+def test_who_brings_no_token_is_answered_whatever_becomes_of_the_store(stale, method):
+    front = a_front()
+    nobody = Device(front)
+    front.store.broken = True
+    assert front.check(nobody, Need(stale=stale, optional=True), method) is None
+    with pytest.raises(TokenMissingError):
+        front.check(nobody, Need(stale=stale), method)
+    assert front.store.calls == []
+    assert front.send("GET", "/auth/session").seen == (401, "token_missing")
 
 
 @pytest.mark.ids("M37", "ST-05")

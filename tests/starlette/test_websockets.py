@@ -1,5 +1,6 @@
 """Guarded WebSockets: how a handshake is let in, and when an open connection is closed."""
 
+from contextlib import suppress
 from datetime import timedelta
 
 import anyio
@@ -237,6 +238,42 @@ async def test_what_the_application_closed_is_not_closed_again():
         a_handshake("/linger", fields), receive, send
     )
     assert told == ["websocket.accept", "websocket.close", "and tidied up"]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("gone", [False, True])
+async def test_who_only_sends_is_stopped_too(gone):
+    """Also where the other end is gone already, and closing it fails."""
+    told, rounds = [], []
+
+    async def ticker(websocket):
+        await site.service.required(websocket)
+        await websocket.accept()
+        await site.service.sessions.end_user("u-alice")
+        try:
+            while len(rounds) < 500:
+                rounds.append(1)
+                await websocket.send_text("tick")
+                await anyio.sleep(SOON.total_seconds() / 4)
+        except WebSocketDisconnect:
+            told.append("stopped")
+            with suppress(RuntimeError):
+                await websocket.close()
+
+    async def receive():
+        return {"type": "websocket.connect"}
+
+    async def send(message):
+        if message["type"] == "websocket.close":
+            told.append(message["code"])
+            if gone:
+                raise OSError
+
+    site = a_site(settings_with(staleness_bound=SOON))
+    pair = await site.service.sessions.start(site.members.known["alice"])
+    fields = [(b"authorization", b"Bearer " + pair.access_token.encode())]
+    await starlette_app(site.service, WebSocketRoute("/tick", ticker))(a_handshake("/tick", fields), receive, send)
+    assert told == [4401, "stopped"]
 
 
 def test_an_unguarded_connection_is_left_alone():

@@ -102,9 +102,13 @@ class Guard:
     async def keep_up(self, request: Request, need: Need = NOTHING_SPECIAL) -> None:
         """Read the log, or go on where another caller is reading it; refuse what would be too stale.
 
+        Where no token came, nothing in the log matters: public pages stay up while the store is away.
+
         Raises:
             StoreError: the log cannot be read, and the bound is passed.
         """
+        if self._is_anonymous(request):
+            return
         try:
             await self.read_log(at_once=need.stale == "ask")
         except StoreError as error:
@@ -112,6 +116,12 @@ class Guard:
             if need.stale == "ask":
                 raise
         require_fresh_log(self.verifier.age(self.clock()), request, need, self.settings.staleness_bound)
+
+    def _is_anonymous(self, request: Request) -> bool:
+        try:
+            return credentials.access_token(request, self.settings, self.readers) is None
+        except RequestError:
+            return False
 
     async def read_log(self, *, at_once: bool = False) -> None:
         """Read the log of ended sessions on, and tell which generations were seen in use.
