@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from .errors import TokenInvalidError
 from .session import session_id_bytes, session_id_text
 
-#: Secret scanners and log filters find tokens by it (security.md RT-19).
+#: Secret scanners and log filters find tokens by it (security-checklist.md RT-19).
 PREFIX: Final = "kt1."
 #: 128 random bits: what RFC 6749 section 10.10 and ASVS ask of a token that cannot be guessed.
 SEED_BYTES: Final = 16

@@ -21,7 +21,7 @@ ACCESS_TOKEN_CEILING: Final = timedelta(hours=1)
 SESSION_CEILING: Final = timedelta(days=400)
 #: Longer grace is a thief's convenience.
 LEEWAY_CEILING: Final = timedelta(seconds=60)
-#: security.md TOK-11: a hard bound, whatever is configured.
+#: security-checklist.md TOK-11: a hard bound, whatever is configured.
 SKEW_CEILING: Final = timedelta(seconds=60)
 #: JWT times and Max-Age count whole seconds: less would be over at once, and Max-Age=0 removes a cookie.
 SHORTEST_LIFE: Final = timedelta(seconds=1)

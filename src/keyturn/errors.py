@@ -68,7 +68,7 @@ class StoreError(KeyturnError):
 
 
 class ForgeryError(KeyturnError):
-    """A request that carries cookies did not come from a page of ours (security.md XS-01)."""
+    """A request that carries cookies did not come from a page of ours (security-checklist.md XS-01)."""
 
     default_code = "cross_site"
     default_status = 403
@@ -169,7 +169,7 @@ class TokenMissingError(TokenError):
 
 
 class TokenInvalidError(TokenError):
-    """The value is not a genuine token of ours; why is for the log only (security.md TOK-20)."""
+    """The value is not a genuine token of ours; why is for the log only (security-checklist.md TOK-20)."""
 
 
 class TokenExpiredError(TokenError):

@@ -143,7 +143,7 @@ _WORD: Final = re.compile(r"[0-9a-z_-]+")
 
 
 def take_cookies(headers: RawHeaders, names: frozenset[str]) -> tuple[RawHeaders, Cookies]:
-    """Split our cookies from a request's headers: the application and its logs never see them (security.md CK-14).
+    """Split our cookies from a request's headers: nobody else sees them (security-checklist.md CK-14).
 
     A field is split at ``;`` and trimmed of spaces and tabs only; a name is ours if its octets are (CK-08). What only
     looks like one of ours (in other case, beside other white space, after a comma, without a value) is dropped:

@@ -12,7 +12,7 @@ from .._colour import resolve
 from ..errors import RequestError
 from ..messages import Request
 
-#: Our largest body is a sign-in; 16 KiB leave room for a long password (security.md DS-01).
+#: Our largest body is a sign-in; 16 KiB leave room for a long password (security-checklist.md DS-01).
 BODY_LIMIT: Final = 16 * 1024
 _MAX_DEPTH: Final = 8
 _MAX_FIELDS: Final = 32

@@ -13,7 +13,7 @@ from ..session import Session
 from ..settings import Settings, origin_of
 from ..tokens import TokenPair
 
-#: What every answer but keys and metadata carries (security.md HT-05, HT-09, XS-12).
+#: What every answer but keys and metadata carries (security-checklist.md HT-05, HT-09, XS-12).
 _PRIVATE: Final = (("Cache-Control", "no-store"),)
 _HARDENING: Final = (
     ("X-Content-Type-Options", "nosniff"),

@@ -27,7 +27,7 @@ class Attempt:
 
 
 class Throttle(Protocol):
-    """Counts attempts; asked before any database work of ours (security.md RT-16, AU-08)."""
+    """Counts attempts; asked before any database work of ours (security-checklist.md RT-16, AU-08)."""
 
     async def check(self, attempt: Attempt) -> timedelta | None:
         """Say how long to wait before this attempt; None lets it go on."""
