@@ -54,4 +54,4 @@ constraints:  ## resolve both constraints files anew
 	@scripts/constraints
 
 clean:  ## what the targets above left
-	rm -rf .venv .venv-newer .venv-lowest .bootstrap build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage htmlcov
+	rm -rf .venv .venv-newer .venv-lowest .venv-bench .bootstrap build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage htmlcov

@@ -40,7 +40,11 @@ def _parser() -> argparse.ArgumentParser:
         "--quick", dest="effort", action="store_const", const=QUICK.name, default=FULL.name, help="under two minutes"
     )
     parser.add_argument(
-        "--touch", dest="effort", action="store_const", const=TOUCH.name, help="see that everything runs; no figure counts"
+        "--touch",
+        dest="effort",
+        action="store_const",
+        const=TOUCH.name,
+        help="see that everything runs; no figure counts",
     )
     parser.add_argument("--output", type=Path, metavar="FOLDER", help="where latest.md and latest.json are written")
     return parser

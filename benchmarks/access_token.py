@@ -159,9 +159,11 @@ def _table(found: Mapping[str, Rounds], lengths: Mapping[str, int]) -> Table:
         },
         goals=[*_first_sight(found), *_seen_before(middle), _times_faster(found["ES256"])],
         notes=[
-            f"{versions('cryptography', 'joserfc', 'pyjwt')}. Every side gets each token as a new text, as a request "
-            f"brings it, of {CLIENTS} clients in turn. Ours checks the binding cookie and a map of "
-            f"{ENDED_SESSIONS:,} ended sessions besides; the libraries check issuer, audience and times.",
+            (
+                f"{versions('cryptography', 'joserfc', 'pyjwt')}. Every side gets each token as a new text, as a request "
+                f"brings it, of {CLIENTS} clients in turn. Ours checks the binding cookie and a map of "
+                f"{ENDED_SESSIONS:,} ended sessions besides; the libraries check issuer, audience and times."
+            ),
         ],
         rounds={f"{algorithm}, {side}": values for algorithm, by in found.items() for side, values in by.items()},
     )

@@ -55,7 +55,10 @@ class Stage:
         self._clients = [
             headers_of(
                 pair.access_token,
-                [(self.settings.refresh_cookie, pair.refresh_token), (self.settings.binding_cookie, pair.binding or "")],
+                [
+                    (self.settings.refresh_cookie, pair.refresh_token),
+                    (self.settings.binding_cookie, pair.binding or ""),
+                ],
             )
             for pair in pairs
         ]
@@ -153,9 +156,7 @@ def _reading_starlette(auth: Any) -> Starlette:
     return Starlette(routes=[Route("/me", me)])
 
 
-def _protected(
-    stage: Stage, kind: Callable[..., Any], outer: Callable[[], Any], build: Callable[[Any], Any]
-) -> Any:
+def _protected(stage: Stage, kind: Callable[..., Any], outer: Callable[[], Any], build: Callable[[Any], Any]) -> Any:
     """Give an application with another one mounted in it, and the guard between them."""
     auth = stage.keyturn(kind)
     app = outer()
@@ -189,9 +190,7 @@ def _fastapi_table(stage: Stage, rounds: Rounds, *, with_authx: bool) -> Table:
     pairs = {BARE: None, EMPTY: BARE, PYJWT: BARE, AUTHX: AUTHX_BARE, OURS_DEPENDENCY: BARE, MOUNTED: None}
     pairs = {side: over for side, over in {**pairs, BEFORE: MOUNTED}.items() if side in rounds}
     more = {side: added(rounds, side, over) for side, over in pairs.items() if over is not None}
-    rows = {
-        side: {"whole request": middle[side], **({"added": more[side]} if side in more else {})} for side in pairs
-    }
+    rows = {side: {"whole request": middle[side], **({"added": more[side]} if side in more else {})} for side in pairs}
     peers = ["authx"] if with_authx else []
     return Table(
         title="What a guard adds to one GET in FastAPI (CPU µs)",

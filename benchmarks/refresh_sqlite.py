@@ -71,8 +71,8 @@ def _loads(servers: dict[str, Server], number: int, effort: Effort) -> dict[str,
         found[side].append(load)
         return load.count / load.seconds
 
-    for side, one in servers.items():
-        refresh_for(seconds / 4, one.clients[:number], servers[side].pid)
+    for one in servers.values():
+        refresh_for(seconds / 4, one.clients[:number], one.pid)
     take_turns({side: lambda side=side: refreshed(side) for side in servers}, effort.rounds)
     return found
 
@@ -106,11 +106,13 @@ def _table(loads: dict[int, dict[str, list[Load]]], http: str, count: int) -> Ta
         rows=rows,
         goals=list(_goals(loads)),
         notes=[
-            f"uvicorn with {http}, {versions('starlette', 'uvicorn', 'cryptography')}; {count:,} sessions in the file, "
-            "synchronous=FULL, body transport, ES256. The prototype has our table and our statement, groups commits in "
-            "one thread as we do, and signs once; it knows no seal, user, event, binding or error (see "
-            "`benchmarks/serving/prototype.py`). The rate at 1 client is the disk's before it is anybody's; CPU is that of the whole "
-            "server process.",
+            (
+                f"uvicorn with {http}, {versions('starlette', 'uvicorn', 'cryptography')}; {count:,} sessions in the file, "
+                "synchronous=FULL, body transport, ES256. The prototype has our table and our statement, groups commits in "
+                "one thread as we do, and signs once; it knows no seal, user, event, binding or error (see "
+                "`benchmarks/serving/prototype.py`). The rate at 1 client is the disk's before it is anybody's; CPU is that of the whole "
+                "server process."
+            ),
         ],
         rounds=rounds,
     )

@@ -72,8 +72,10 @@ def as_markdown(tables: Sequence[Table], where: Mapping[str, str]) -> str:
     """Give the tables as Markdown."""
     parts = [
         "# What Keyturn costs",
-        "Written by `make bench`. A figure counts as a ratio between the lines of one table, in this run, on this "
-        "machine; none of them is a promise about yours.",
+        (
+            "Written by `make bench`. A figure counts as a ratio between the lines of one table, in this run, on this "
+            "machine; none of them is a promise about yours."
+        ),
         "\n".join(f"* {name}: {value}" for name, value in where.items()),
     ]
     parts += [_section(table) for table in tables]
@@ -95,7 +97,7 @@ def _section(table: Table) -> str:
     return "\n\n".join([*parts, *table.notes])
 
 
-_MET = {True: "yes", False: "**no**", None: "–"}
+_MET = {True: "yes", False: "**no**", None: "-"}
 
 
 def _grid(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

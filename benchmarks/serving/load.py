@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 
 _HEAD = (
     b"POST /auth/refresh HTTP/1.1\r\nHost: app.example.org\r\nUser-Agent: benchmark\r\nAccept: application/json\r\n"
@@ -109,6 +110,6 @@ def refresh_for(seconds: float, some: Sequence[Client], pid: int) -> Load:
 
 def cpu_seconds(pid: int) -> float:
     """Give the CPU time of a process and all its threads, in user mode and in the kernel (proc(5))."""
-    with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as stat:
-        fields = stat.read().rpartition(")")[2].split()
+    stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
+    fields = stat.rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / _TICKS
