@@ -634,6 +634,22 @@ def test_trouble_in_loading_the_user_is_raised_and_nothing_is_lost(desk, trouble
     assert desk.told(SessionEnded) == []
 
 
+@pytest.mark.ids("ST-05", "RT-06")
+@pytest.mark.parametrize("transport", TRANSPORTS)
+def test_a_client_that_tries_again_and_again_while_users_cannot_be_loaded_keeps_its_session(desk, transport):
+    device = desk.sign_in(transport=transport)
+    desk.advance(HOUR)
+    desk.people.trouble = OSError("no route")
+    for _ in range(20):
+        with pytest.raises(StoreError):
+            desk.ask(device)
+        desk.advance(LEEWAY)
+    assert desk.row(device).recoveries == 0
+    desk.people.trouble = None
+    assert desk.use(desk.refresh(device)).generation == 1
+    assert desk.told(ReuseDetected, SessionEnded) == []
+
+
 def test_an_applications_own_refusal_from_loading_is_passed_on(desk):
     device = desk.sign_in()
     desk.people.trouble = StoreError(cause="theirs")

@@ -174,7 +174,9 @@ class Flows:
                 await self._alarm(decision, row, turn.now, origin)
             case Reissue() if row is not None:
                 return row, event(RefreshReissued, row, origin, turn.now)
-            case Recover(generation):
+            case Recover(generation) if row is not None:
+                # Before it is counted: while users cannot be loaded no answer comes, and eight such would be an alarm.
+                await self._load(row.subject)
                 if session := await self.store.recover(turn.id, generation=generation, now=turn.now):
                     return session, event(RefreshRecovered, session, origin, turn.now)
             case CatchUp(generation):
