@@ -184,6 +184,10 @@ def test_the_switch_of_the_projects_own_scripts_is_no_fault() -> None:
     assert Settings.from_environment({**IN_ENVIRONMENT, "KEYTURN_SETUP": "1"}).issuer == ISSUER
 
 
+def test_the_variable_that_holds_keys_is_no_fault_of_the_settings() -> None:
+    assert Settings.from_environment({**IN_ENVIRONMENT, "KEYTURN_KEYS": '{"keys": []}'}).issuer == ISSUER
+
+
 # --- what belongs to others ------------------------------------------------------------------------------------------
 
 WHOLE = (

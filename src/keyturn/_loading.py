@@ -22,8 +22,8 @@ _ENVIRONMENT: Final = "KEYTURN_"
 #: Tables that others read; variables can only spell the flat ones.
 _FLAT_TABLES: Final = ("server", "throttle")
 _TABLES: Final = ("keyturn", *_FLAT_TABLES, "clients")
-#: Read by the project's own scripts; it may stand in any environment where Keyturn is developed.
-_NOT_OURS: Final = frozenset({"setup"})
+#: Read by others: by the project's own scripts, in any environment where Keyturn is developed; and by `StaticKeys`.
+_NOT_OURS: Final = frozenset({"setup", "keys"})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
