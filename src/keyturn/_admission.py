@@ -11,7 +11,7 @@ from ._refresh_token import seed_digest
 from .errors import RequestError
 from .session import MAX_SUBJECT, Client, Session, Transport, new_session_id
 from .settings import UNREMEMBERED_IDLE, Settings
-from .users import Principal
+from .users import DEFAULT_CLIENT, Principal
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,7 +29,7 @@ class Start:
 
     transport: Transport
     remember: bool = True
-    client_id: str = "default"
+    client_id: str = DEFAULT_CLIENT
     scope: str | None = None
     amr: tuple[str, ...] = ()
     claims: Mapping[str, Any] = field(default_factory=dict)
@@ -132,7 +132,7 @@ def subject_fault(principal: Principal, client_ids: frozenset[str]) -> str | Non
         return f"a principal's subject must be a text of 1 to {MAX_SUBJECT} characters"
     if not subject.isprintable():
         return "a principal's subject must be printable"
-    if subject in client_ids:
+    if subject == DEFAULT_CLIENT or subject in client_ids:
         return "a principal's subject equals a client_id: prefix one of them"
     return None
 

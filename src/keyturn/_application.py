@@ -1,13 +1,17 @@
-"""What is asked of an application's own functions: which colour they have, and what they give."""
+"""What is asked of what an application supplies: the colour of its functions, what they give, its clients."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from typing import Any
+import re
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final
 
 from ._colour import is_async
 from .errors import ConfigurationError
-from .users import Principal, Users
+from .users import DEFAULT_CLIENT, Principal, RegisteredClient, Users
+
+#: SHA-256 in hexadecimal.
+_is_digest: Final = re.compile(r"[0-9a-fA-F]{64}").fullmatch
 
 
 def checked_principal(found: object, source: str) -> Principal | None:
@@ -30,3 +34,19 @@ def async_faults(users: Users | None, listeners: Iterable[Callable[..., Any]]) -
         for function in (*methods, *listeners)
         if function is not None and is_async(function)
     ]
+
+
+def client_faults(clients: Sequence[RegisteredClient]) -> list[str]:
+    """Say what is wrong with registered clients, a sentence each; no secret is shown."""
+    ids = [client.id for client in clients]
+    faults = [f"clients has {id_!r} twice" for id_ in sorted({id_ for id_ in ids if ids.count(id_) > 1})]
+    if "" in ids:
+        faults.append("clients has one with no id")
+    if DEFAULT_CLIENT in ids:
+        faults.append(f"clients has {DEFAULT_CLIENT!r}: that is what a sign-in is for that names no client")
+    faults += [
+        f"clients: the secret_digest of {client.id!r} is not 64 hexadecimal digits (SHA-256 of the secret)"
+        for client in clients
+        if client.secret_digest is not None and not _is_digest(client.secret_digest)
+    ]
+    return faults

@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any, Final, Literal, TypeVar
 
 from . import stores
-from ._application import async_faults
+from ._application import async_faults, client_faults
 from ._build import Chance, build_flows, open_keys
 from ._colour import Bridge, Caller, call_blocking, resolve
 from ._doors import async_caller, blocking_faults, run_async
@@ -259,8 +259,7 @@ class Service:
         return Parts(inputs=inputs, core=core, take_cookies=CookieTaker(inputs.settings.cookie_names))
 
     def _faults(self, inputs: Inputs) -> list[str]:
-        ids = [client.id for client in inputs.clients]
-        faults = [f"clients has {id_!r} twice" for id_ in sorted({id_ for id_ in ids if ids.count(id_) > 1})]
+        faults = client_faults(inputs.clients)
         faults += [
             f"users has no method {name}" for name in ("authenticate", "load") if not hasattr(inputs.users, name)
         ]

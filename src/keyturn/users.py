@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 _NO_CLAIMS: Mapping[str, Any] = MappingProxyType({})
+#: The client of a sign-in that names none; nobody can register it.
+DEFAULT_CLIENT: Final = "default"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

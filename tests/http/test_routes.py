@@ -6,9 +6,11 @@ from datetime import timedelta
 import pytest
 
 from keyturn._colour import drive
+from keyturn.errors import ConfigurationError
 from keyturn.http.routes import ROUTES
 from keyturn.service import Service
 from keyturn.settings import SETTING_NAMES, CookieSettings, Settings
+from keyturn.users import RegisteredClient
 from tests.support.front import APP, BIND, ISSUER, KEYS, PAGE, PASSWORD, REFRESH, Members, a_front, settings_with
 
 MINUTE = timedelta(minutes=1)
@@ -216,8 +218,6 @@ def test_every_profile_differs_from_the_default(profile):
 
 @pytest.mark.ids("M54")
 def test_all_faults_of_the_parts_are_told_at_once():
-    from keyturn.errors import ConfigurationError
-
     class Async:
         async def authenticate(self, username, password, request): ...
         async def load(self, subject): ...
@@ -229,6 +229,22 @@ def test_all_faults_of_the_parts_are_told_at_once():
     with pytest.raises(ConfigurationError) as caught:
         Service(front.service.settings, store="memory:", keys=KEYS, users=Async(), clients=twice, listeners=[listener])
     assert len(caught.value.faults) == 4
+
+
+@pytest.mark.ids("M54", "OA-02")
+@pytest.mark.parametrize(
+    ("client", "fault"),
+    [
+        (RegisteredClient(id="shop", secret_digest="the secret itself"), "64 hexadecimal digits"),
+        (RegisteredClient(id="shop", secret_digest=""), "64 hexadecimal digits"),
+        (RegisteredClient(id=""), "no id"),
+        (RegisteredClient(id="default", secret_digest="0" * 64), "'default'"),
+    ],
+)
+def test_a_client_that_could_never_prove_itself_or_need_not_is_refused(client, fault):
+    with pytest.raises(ConfigurationError, match=fault) as caught:
+        a_front(clients=[client])
+    assert "the secret itself" not in str(caught.value)
 
 
 @pytest.mark.ids("M54")
