@@ -15,6 +15,7 @@ CONNECT = """token => new Promise(opened => {
     socket.onmessage = message => { said.push(message.data); opened([socket.protocol, said[0]]) }
     window.over = new Promise(tell => { socket.onclose = event => { tell(event.code); opened(['', event.code]) } })
 })"""
+WAIT = "() => Promise.race([window.over, new Promise(tell => setTimeout(() => tell('still open'), 10000))])"
 SAY = """text => new Promise(heard => { socket.onmessage = message => heard(message.data)
     socket.addEventListener('close', () => heard(null)); socket.send(text) })"""
 
@@ -33,8 +34,8 @@ def say(tab: Tab, text: str) -> str | None:
     return tab.page.evaluate(SAY, text)
 
 
-def closed_with(tab: Tab) -> int:
-    return tab.page.evaluate("() => window.over")
+def closed_with(tab: Tab) -> int | str:
+    return tab.page.evaluate(WAIT)
 
 
 @pytest.mark.ids("CK-07")
