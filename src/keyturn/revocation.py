@@ -137,7 +137,7 @@ def session_key(session_id: str) -> int:
     return int.from_bytes(session_id.encode("ascii", "replace"))
 
 
-async def catch_up(feed: Feed, floors: FloorMap, clock: Callable[[], datetime]) -> None:
+async def catch_up(feed: Feed, floors: FloorMap, clock: Callable[[], datetime]) -> bool:
     """Bring a map up to date. While one caller reads, others return at once, unless nothing was ever read.
 
     Args:
@@ -145,17 +145,26 @@ async def catch_up(feed: Feed, floors: FloorMap, clock: Callable[[], datetime]) 
         floors: the map.
         clock: tells the time, aware UTC.
 
+    Returns:
+        Whether it was this caller who read.
+
     Raises:
         StoreError: the log cannot be read now; the map and its age stay as they were.
     """
     now = clock()
     if not floors.take_turn(now) and floors.loaded_at is not None:
-        return
+        return False
     try:
         floors.drop(now)
-        floors.load(await feed.revocations(_after(floors, now)), as_of=now)
+        await read_on(feed, floors, now)
     finally:
         floors.give_turn()
+    return True
+
+
+async def read_on(feed: Feed, floors: FloorMap, now: datetime) -> None:
+    """Read the log on into a map, whoever else reads it; StoreError where it cannot be read."""
+    floors.load(await feed.revocations(_after(floors, now)), as_of=now)
 
 
 def _after(floors: FloorMap, now: datetime) -> str | None:

@@ -156,15 +156,15 @@ class Verifier:
         """Say how old the map of floors is: None where it was never loaded, `timedelta.max` where nobody knows."""
         return self.floors.age(now)
 
-    async def catch_up(self, feed: Feed) -> None:
-        """Bring floors and keys up to date; while one caller does, others return at once.
+    async def catch_up(self, feed: Feed) -> bool:
+        """Bring floors and keys up to date; while one caller does, others return at once, with False.
 
         Raises:
             StoreError: the log cannot be read now; nothing changed.
         """
         if self._may_reload():
             self.reload()
-        await revocation.catch_up(feed, self.floors, self._clock)
+        return await revocation.catch_up(feed, self.floors, self._clock)
 
     @property
     def wants_reload(self) -> bool:

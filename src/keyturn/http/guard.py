@@ -20,6 +20,7 @@ from ..errors import (
 )
 from ..feeds import Feed
 from ..messages import Request
+from ..revocation import read_on
 from ..settings import Settings
 from ..tokens import Claims
 from ..verifier import Verifier
@@ -110,12 +111,26 @@ class Guard:
         if self._is_anonymous(request):
             return
         try:
-            await self.read_log(at_once=need.stale == "ask")
+            await self._read_or_go_on(request, need)
         except StoreError as error:
             _log.warning("the log of ended sessions cannot be read: %s", error.cause)
             if need.stale == "ask":
                 raise
-        require_fresh_log(self.verifier.age(self.clock()), request, need, self.settings.staleness_bound)
+        if not self._is_fresh_enough(request, need):
+            raise StoreError(cause="the log of ended sessions was not read for longer than the bound")
+
+    async def _read_or_go_on(self, request: Request, need: Need) -> None:
+        if need.stale == "ask":
+            await self.read_log(at_once=True)
+        elif await self.verifier.catch_up(self.feed):
+            await self._report()
+        elif not self._is_fresh_enough(request, need):
+            # Another caller reads, and may take long; a request is not refused because it was quiet before.
+            await self.read_log(at_once=True)
+
+    def _is_fresh_enough(self, request: Request, need: Need) -> bool:
+        age = self.verifier.age(self.clock())
+        return is_fresh_enough(age, request, need, self.settings.staleness_bound)
 
     def _is_anonymous(self, request: Request) -> bool:
         try:
@@ -133,8 +148,7 @@ class Guard:
             StoreError: the store cannot be asked.
         """
         if at_once:
-            floors, now = self.verifier.floors, self.clock()
-            floors.load(await self.feed.revocations(floors.position), as_of=now)
+            await read_on(self.feed, self.verifier.floors, self.clock())
         else:
             await self.verifier.catch_up(self.feed)
         await self._report()
@@ -203,19 +217,15 @@ def require_grant(claims: Claims, need: Need, clock: Callable[[], datetime]) -> 
         raise ReauthenticationError(max_age=need.within, amr=sorted(need.amr))
 
 
-def require_fresh_log(age: timedelta | None, request: Request, need: Need, bound: timedelta) -> None:
-    """Refuse to answer on a picture of ended sessions that is older than the bound.
+def is_fresh_enough(age: timedelta | None, request: Request, need: Need, bound: timedelta) -> bool:
+    """Say whether a request may be answered on a picture of ended sessions of that age.
 
     Args:
         age: of that picture; None where there is none yet.
-
-    Raises:
-        StoreError: 503.
+        bound: an older one is good for safe methods only, or as `need` says.
     """
     if age is None:
-        raise StoreError(cause="the log of ended sessions has not been read yet")
+        return False
     if age < bound or need.stale == "serve":
-        return
-    if need.stale == "auto" and request.method in SAFE_METHODS and not request.websocket:
-        return
-    raise StoreError(cause="the log of ended sessions was not read for longer than the bound")
+        return True
+    return need.stale == "auto" and request.method in SAFE_METHODS and not request.websocket
