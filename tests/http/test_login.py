@@ -358,7 +358,6 @@ def test_claims_that_cannot_be_signed_are_told_to_the_log_and_not_to_the_caller(
     assert front.picture()[0] == {}
 
 
-@pytest.mark.ids("SE-06", "RT-08")
 def test_a_client_is_remembered_with_its_session():
     front = a_front()
     device = front.device(client_id="shop-web")

@@ -98,7 +98,6 @@ def test_the_prefix_moves_the_addresses():
     assert front.send("GET", "/api/session/jwks.json").status == 200
 
 
-@pytest.mark.ids("KEY-03")
 def test_a_key_set_is_cached_for_less_than_a_key_is_published_ahead():
     front = a_front()
     assert timedelta(

@@ -172,7 +172,7 @@ def test_a_token_below_the_floor_is_stale_and_the_cookies_stay():
     assert not [fact for fact in front.facts if isinstance(fact, ReuseDetected)]
 
 
-@pytest.mark.ids("RT-06", "P4")
+@pytest.mark.ids("RT-06")
 @pytest.mark.parametrize("jar", [[REFRESH], [REFRESH, "other"], [REFRESH, "doubled"]])
 def test_a_cookie_token_without_its_binding_is_refused_loudly_and_the_session_lives(jar):
     front = a_front()

@@ -266,7 +266,6 @@ async def test_no_more_of_a_body_is_received_than_its_bound_asks_for(colour):
 # --- lifespan ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.ids("P4")
 def test_shutdown_reports_what_was_seen_before_the_application_closes_its_store():
     site = a_site()
 
