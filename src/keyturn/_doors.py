@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -98,10 +98,12 @@ def async_caller(store: SessionStore, bridge: Bridge | None) -> Caller:
     return call_from_thread(bridge) if store.colour == "sync" else call_from_loop(bridge)
 
 
-async def run_async(coroutine: Coroutine[Any, Any, T], store: SessionStore, bridge: Bridge | None) -> T:
-    """Await a flow, or move the whole of it to a worker thread where its store blocks: one hop."""
-    if store.colour != "sync" or bridge is None:
-        return await coroutine
+def run_async(coroutine: Coroutine[Any, Any, T], store: SessionStore, bridge: Bridge | None) -> Awaitable[T]:
+    """Give a flow to be awaited; where its store blocks, the whole of it moves to a worker thread: one hop."""
+    return coroutine if store.colour != "sync" or bridge is None else _in_thread(coroutine, bridge)
+
+
+async def _in_thread(coroutine: Coroutine[Any, Any, T], bridge: Bridge) -> T:
     try:
         return await bridge.run_blocking(lambda: drive(coroutine))
     finally:

@@ -11,7 +11,6 @@ import hashlib
 import hmac
 import re
 import struct
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -19,6 +18,7 @@ from typing import Final
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from ._jws import base64url, canonical
 from .errors import TokenInvalidError
 from .session import session_id_bytes, session_id_text
 
@@ -89,7 +89,7 @@ class Seals:
             raise ValueError("not a session id")
         body = _BODY.pack(self.current, raw_id, generation, seed)
         token = body + _tag(self.keys[self.current], body)
-        return PREFIX + urlsafe_b64encode(token).rstrip(b"=").decode("ascii")
+        return PREFIX + base64url(token).decode("ascii")
 
     def open(self, text: str) -> RefreshToken:
         """Give the parts of a genuine token. No I/O, constant time in the tag.
@@ -101,9 +101,9 @@ class Seals:
         # 1. length and alphabet
         if not _has_shape(text):
             raise TokenInvalidError(cause="refresh token: shape")
-        raw = urlsafe_b64decode(text[len(PREFIX) :] + "=" * (-(_LENGTH - len(PREFIX)) % 4))
         # 2. canonical: two spellings of one token would be two names for one thing
-        if PREFIX + urlsafe_b64encode(raw).rstrip(b"=").decode("ascii") != text:
+        raw = canonical(text[len(PREFIX) :].encode("ascii"))
+        if raw is None:
             raise TokenInvalidError(cause="refresh token: not canonical")
         body, tag = raw[: _BODY.size], raw[_BODY.size :]
         # 3. key id

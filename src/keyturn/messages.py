@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
@@ -131,11 +132,16 @@ class Reply:
 
     def raw_headers(self) -> list[tuple[bytes, bytes]]:
         """Give all fields, cookies and Content-Length included, as octets with lower-case names."""
-        fields = [(key.lower().encode("latin-1"), value.encode("latin-1")) for key, value in self.headers]
+        fields = [_octets(*field) for field in self.headers]
         if self.status not in (204, 304) and self.header("content-length") is None:
             fields.append((b"content-length", b"%d" % len(self.body)))
         fields += [(b"set-cookie", cookie.render().encode("latin-1")) for cookie in self.cookies]
         return fields
+
+
+@lru_cache(maxsize=256)  # nearly every answer has the same ones
+def _octets(name: str, value: str) -> tuple[bytes, bytes]:
+    return name.lower().encode("latin-1"), value.encode("latin-1")
 
 
 #: A run of the characters that our names consist of; whatever else stands in a crumb may be a boundary to somebody.

@@ -6,7 +6,7 @@ or `check`, and turns a `Reply` into its response.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Generator, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -274,8 +274,8 @@ class Service:
     def _moves_to_thread(self) -> bool:
         return self._parts.inputs.store.colour == "sync" and self._bridge() is not None
 
-    async def _run(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        return await run_async(coroutine, self._parts.inputs.store, self._bridge())
+    def _run(self, coroutine: Coroutine[Any, Any, T]) -> Awaitable[T]:
+        return run_async(coroutine, self._parts.inputs.store, self._bridge())
 
 
 async def _with_body(request: Request) -> Request:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, TypeVar
 
@@ -77,8 +77,8 @@ class AsyncSessions:
         door._take(flows, bridge)  # noqa: SLF001 - its own
         return door
 
-    async def _run(self, coroutine: Coroutine[Any, Any, T]) -> T:
-        return await run_async(coroutine, self._flows.store, self._bridge)
+    def _run(self, coroutine: Coroutine[Any, Any, T]) -> Awaitable[T]:
+        return run_async(coroutine, self._flows.store, self._bridge)
 
     async def start(
         self,
