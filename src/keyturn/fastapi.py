@@ -7,7 +7,8 @@ Example::
         return {"subject": claims.subject}
 """
 
-from __future__ import annotations
+# No `from __future__ import annotations` here: older FastAPI reads the annotations of a guard, which is no function,
+# without the names of this module, and asks the query for what it cannot resolve.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -33,7 +34,7 @@ from .tokens import Claims
 class _Scheme(SecurityBase):
     """How the documentation page shows what a guard needs, and how it may sign in."""
 
-    auth: Keyturn
+    auth: "Keyturn"
 
     @property
     def model(self) -> Model:  # type: ignore[override]  # computed, since settings may be overridden in tests
@@ -60,7 +61,7 @@ class Required(_Scheme):
         need: what the route needs; ``Security(auth.required, scopes=[…])`` adds scopes.
     """
 
-    auth: Keyturn
+    auth: "Keyturn"
     need: Need
 
     def __hash__(self) -> int:
@@ -82,7 +83,7 @@ class Required(_Scheme):
 class Optional(_Scheme):
     """Gives the caller's claims, or None where nobody (or nobody any more) is signed in."""
 
-    auth: Keyturn
+    auth: "Keyturn"
     need: Need
 
     def __hash__(self) -> int:
