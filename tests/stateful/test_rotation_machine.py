@@ -586,7 +586,6 @@ class Rotation(RuleBasedStateMachine):
         self.model = replace(model)
         self.lost_writes = True
         self.copies.clear()  # a restore takes longer than a packet lives
-        self._everybody_catches_up()  # and than readers of the log pause: they see that it is shorter than it was
 
     # --- what always holds ---
 

@@ -78,7 +78,7 @@ def test_of_64_equal_turns_in_four_processes_one_wins_and_no_write_is_lost(tmp_p
         assert drive(store.get(shared.id)).generation == 1
         log = drive(store.revocations(None))
         assert len({entry.session_id for entry in log.entries}) == 40
-        assert log.position.endswith(".40")
+        assert log.position.split(".")[1] == "40"
 
 
 @pytest.fixture

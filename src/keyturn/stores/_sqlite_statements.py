@@ -64,7 +64,7 @@ UPDATE keyturn_session SET access_floor = max(access_floor, ?) WHERE id = ? AND 
 _HEAD_MOVES: Final = "UPDATE keyturn_log SET head = head + ? WHERE only = 1 RETURNING head"
 _ANNOUNCE: Final = "INSERT INTO keyturn_revocation (number, session_id, floor, until) VALUES (?, ?, ?, ?)"
 _LOG: Final = "SELECT epoch, head, dropped FROM keyturn_log WHERE only = 1"
-_ENTRIES: Final = "SELECT session_id, floor, until FROM keyturn_revocation WHERE number > ? ORDER BY number"
+_ENTRIES: Final = "SELECT number, session_id, floor, until FROM keyturn_revocation WHERE number >= ? ORDER BY number"
 _PASSED: Final = "SELECT number FROM keyturn_revocation WHERE until <= ? LIMIT ?"
 _DROP: Final = "DELETE FROM keyturn_revocation WHERE number = ?"
 _DROPPED: Final = "UPDATE keyturn_log SET dropped = max(dropped, ?) WHERE only = 1"
@@ -218,9 +218,9 @@ def log(connection: sqlite3.Connection) -> tuple[str, int, int]:
     return state
 
 
-def entries(connection: sqlite3.Connection, after: int) -> list[Row]:
-    """Give the log's entries after a number."""
-    return connection.execute(_ENTRIES, (after,)).fetchall()
+def entries(connection: sqlite3.Connection, first: int) -> list[Row]:
+    """Give the log's entries from a number on, that one included."""
+    return connection.execute(_ENTRIES, (first,)).fetchall()
 
 
 def drop_announcements(connection: sqlite3.Connection, before: int, limit: int) -> int:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
 from ..session import Session, session_id_bytes
-from . import Changes
+from . import Changes, Revocation, Revocations
 
 _NO_CLAIMS: Mapping[str, Any] = MappingProxyType({})
 
@@ -68,22 +69,54 @@ def claims_of(text: str) -> Mapping[str, Any]:
     return _NO_CLAIMS if text == "{}" else MappingProxyType(json.loads(text))
 
 
-def position(epoch: str, number: int) -> str:
-    """Spell a place in the log: which log (an epoch is drawn when one begins) and the number of its last entry."""
-    return f"{epoch}.{number}"
-
-
 #: Positions are counted in a signed integer of 64 bits everywhere: no more than 19 digits.
 _MAX_DIGITS = 19
 
 
-def known_number(after: str | None, *, epoch: str, dropped: int, head: int) -> int | None:
-    """Give the number from which on to read; None where a new snapshot is needed.
+def revocations_after(
+    after: str | None,
+    entries_from: Callable[[int], Sequence[tuple[int, Revocation]]],
+    *,
+    epoch: str,
+    dropped: int,
+    head: int,
+) -> Revocations:
+    """Give the log's entries after a position, or all of them where the log does not go on from there.
 
-    That is so for a position of another log, for one older than an entry that was dropped, and for one ahead of the
-    head: the store lost writes, and what was appended since may bear numbers that the reader believes to have seen.
+    That is so for a position of another log, for one older than an entry that was dropped, and for one whose last entry
+    is not in this log: the store lost writes, and what was appended since bears numbers that the reader has seen.
+
+    Args:
+        after: what an earlier answer said; None for all entries.
+        entries_from: gives the entries from a number on, that one included, with their numbers, in order.
+        epoch: which log this is, drawn when it begins.
+        dropped: the highest number that was dropped, 0 for none.
+        head: the number of the last entry, 0 for none.
     """
-    name, _, digits = (after or "").rpartition(".")
+    number, mark = _parsed(after, epoch)
+    log = entries_from(number) if dropped <= number <= head else ()
+    if log and log[0][0] == number:
+        complete = _mark(log[0][1]) == mark
+    else:  # dropped since: a number that is given again stays for an hour, so this one was not
+        complete = number == dropped
+    if not complete:
+        number, log = 0, entries_from(0)
+    last = _mark(log[-1][1]) if log and log[-1][0] == head else ""
+    return Revocations(
+        entries=[entry for at, entry in log if at > number],
+        position=f"{epoch}.{head}.{last}",
+        complete=complete or after is None,
+    )
+
+
+def _parsed(after: str | None, epoch: str) -> tuple[int, str]:
+    name, digits, mark = (*(after or "").split("."), "", "")[:3]
     if name != epoch or not (digits.isascii() and digits.isdigit()) or len(digits) > _MAX_DIGITS:
-        return None
-    return int(digits) if dropped <= int(digits) <= head else None
+        return -1, ""
+    return int(digits), mark
+
+
+def _mark(entry: Revocation) -> str:
+    """Tell an entry from another that came to bear its number after the store lost writes."""
+    said = f"{entry.session_id} {entry.floor} {entry.until.isoformat()}"
+    return hashlib.sha256(said.encode()).hexdigest()[:16]

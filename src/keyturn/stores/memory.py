@@ -15,10 +15,9 @@ from . import ENDED, MAX_RECOVERIES, Changes, Purged, Revocation, Revocations, T
 from ._values import (
     claims_of,
     json_text,
-    known_number,
-    position,
     refuse_unstorable,
     refuse_unstorable_changes,
+    revocations_after,
 )
 
 
@@ -114,12 +113,12 @@ class MemoryStore:
     async def revocations(self, after: str | None) -> Revocations:
         """Give the log's entries after a position in commit order (all of them after None)."""
         with self._lock:
-            start = known_number(after, epoch=self._epoch, dropped=self._dropped, head=self._head)
-            entries = [entry for number, entry in self._log if start is None or number > start]
-            return Revocations(
-                entries=entries,
-                position=position(self._epoch, self._head),
-                complete=after is None or start is not None,
+            return revocations_after(
+                after,
+                lambda first: [(number, entry) for number, entry in self._log if number >= first],
+                epoch=self._epoch,
+                dropped=self._dropped,
+                head=self._head,
             )
 
     async def purge(self, before: datetime, *, limit: int, after: str | None = None) -> Purged:

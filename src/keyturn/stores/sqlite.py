@@ -22,7 +22,7 @@ from ._sqlite_life import WriterOnDemand
 from ._sqlite_rows import Row, micros, session_of, session_row, time_of
 from ._sqlite_schema import Synchronous, open_database
 from ._sqlite_writer import Call
-from ._values import is_text, known_number, position, refuse_unstorable, refuse_unstorable_changes
+from ._values import is_text, refuse_unstorable, refuse_unstorable_changes, revocations_after
 
 T = TypeVar("T")
 
@@ -214,12 +214,11 @@ def _by_raw_id(values: Mapping[str, int]) -> dict[bytes, int]:
 
 def _read_log(connection: sqlite3.Connection, after: str | None) -> Revocations:
     epoch, head, dropped = statements.log(connection)
-    start = known_number(after, epoch=epoch, dropped=dropped, head=head)
-    return Revocations(
-        entries=[
-            Revocation(session_id=session_id_text(id_), floor=floor, until=time_of(until))
-            for id_, floor, until in statements.entries(connection, start or 0)
-        ],
-        position=position(epoch, head),
-        complete=after is None or start is not None,
-    )
+
+    def entries_from(first: int) -> list[tuple[int, Revocation]]:
+        return [
+            (number, Revocation(session_id=session_id_text(id_), floor=floor, until=time_of(until)))
+            for number, id_, floor, until in statements.entries(connection, first)
+        ]
+
+    return revocations_after(after, entries_from, epoch=epoch, dropped=dropped, head=head)
