@@ -17,7 +17,6 @@ from keyturn.errors import (
     RequestError,
     ScopeError,
     SessionEndedError,
-    StoreError,
     ThrottledError,
     TokenError,
     TokenInvalidError,

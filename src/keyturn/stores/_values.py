@@ -95,10 +95,8 @@ def revocations_after(
     """
     number, mark = _parsed(after, epoch)
     log = entries_from(number) if dropped <= number <= head else ()
-    if log and log[0][0] == number:
-        complete = _mark(log[0][1]) == mark
-    else:  # dropped since: a number that is given again stays for an hour, so this one was not
-        complete = number == dropped
+    # Where that entry was dropped since, its number was not given again: entries stay for an hour.
+    complete = _mark(log[0][1]) == mark if log and log[0][0] == number else number == dropped
     if not complete:
         number, log = 0, entries_from(0)
     last = _mark(log[-1][1]) if log and log[-1][0] == head else ""
