@@ -490,6 +490,23 @@ def test_a_step_up_by_an_own_route_kills_older_tokens(rebind):
     assert client.get("/me", headers=old).status_code == 401
 
 
+@pytest.mark.ids("SE-07")
+@pytest.mark.parametrize(("bound", "code"), [("cookie", "binding_mismatch"), ("none", "token_stale")])
+def test_a_factor_that_one_user_proved_never_raises_the_session_of_another(bound, code):
+    site = a_site(settings_with(binding=bound))
+
+    async def second_factor(request):
+        return await site.service.step_up(request, amr=["pwd", "otp"])
+
+    client = visitor(starlette_app(site.service, Route("/factor", second_factor, methods=["POST"])))
+    alice = sign_in(client)
+    bob = sign_in(client, "bob")  # in another tab: the jar is his now
+    answer = client.post("/factor", headers=alice)
+    assert (answer.status_code, answer.json()["code"]) == (401, code)
+    assert client.get("/me", headers=bob).json()["amr"] == ["pwd"]
+    assert client.post("/factor", headers=bob).status_code == 200
+
+
 def test_the_framework_and_its_hooks_get_the_frameworks_request():
     seen = []
     members = Members()
@@ -541,3 +558,18 @@ def test_the_layer_can_be_left_out_where_only_guards_are_wanted():
     assert bare.get("/me", headers=headers).status_code == 200
     with pytest.raises(KeyturnError):
         visitor(starlette_app(site.service, install=False)).get("/me")
+
+
+@pytest.mark.ids("ST-05")
+def test_a_store_that_was_opened_from_an_address_is_closed_when_the_application_ends(tmp_path: Path) -> None:
+    path = tmp_path / "app.db"
+    auth = Keyturn(Settings(profile="testing"), store=f"sqlite:///{path}", keys=testing_keys(), users=Members())
+    app = Starlette()
+    auth.install(app)
+    for _ in range(2):  # an application may be started again
+        with TestClient(app, base_url="https://testserver", headers={"Keyturn-Client": "test"}) as client:
+            assert client.post("/auth/refresh", json={"refresh_token": "x"}).status_code == 401
+            assert client.get("/auth/sessions").status_code == 401
+            assert Path(f"{path}-wal").exists()
+        assert path.exists()
+        assert not Path(f"{path}-wal").exists(), "the journal was left behind"

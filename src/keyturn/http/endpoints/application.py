@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..._admission import Start
-from ...errors import TokenMissingError
+from ..._policy import Presented
+from ...errors import TokenMissingError, TokenStaleError
 from ...messages import Reply, Request
 from ...session import Transport
 from ...users import Principal
@@ -81,10 +82,19 @@ async def step_up(core: Core, request: Request, how: StepUp) -> Reply:
     presented = _common.presented_token(core, request, how.refresh_token)
     if presented is None:
         raise TokenMissingError("The session's current refresh token is needed too.")
+    await _require_one_session(core, request, presented)
     outcome = await core.flows.step_up(
         presented, _common.origin_of(request), amr=how.amr, claims=how.claims, rebind=how.rebind
     )
     return _common.answer(core, request, outcome)
+
+
+async def _require_one_session(core: Core, request: Request, presented: Presented) -> None:
+    """Refuse two sessions at once: whom the application asked for a factor is whom the access token names."""
+    if credentials.access_token(request, core.settings, core.guard.readers) is None:
+        return
+    if (await _common.caller(core, request)).session_id != presented.token.session_id:
+        raise TokenStaleError(cause="step-up: the tokens belong to two sessions")
 
 
 async def sign_out(core: Core, request: Request) -> Reply:
