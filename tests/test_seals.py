@@ -14,23 +14,11 @@ from keyturn.testing.clock import ManualClock
 from keyturn.testing.entropy import CountingEntropy
 from tests.support.desk import a_desk
 from tests.support.rows import DAY, NOW, SEED, SESSION_ID, settings_with
+from tests.support.written_keys import Written
 
 RING = testing_keys().ring
 SECOND = timedelta(seconds=1)
 MADE_UP = "kt1." + urlsafe_b64encode(b"\xff" * 53).decode().rstrip("=")
-
-
-class Written:
-    """A key source whose ring is written by somebody else; it notices when it reads again."""
-
-    def __init__(self, ring: KeyRing) -> None:
-        self.ring = self.written = ring
-        self.reads = 0
-
-    def reload(self) -> KeyRing:
-        self.reads += 1
-        self.ring = self.written
-        return self.ring
 
 
 def watched(source: Written, now: datetime = NOW) -> SealedRing:

@@ -77,7 +77,7 @@ def build_flows(
         clock=chance.clock,
         entropy=chance.entropy,
         call=call,
-        issuer=Issuer(settings=settings, keys=keys, seals=seals, entropy=chance.entropy),
+        issuer=Issuer(settings=settings, seals=seals, entropy=chance.entropy),
         ends=Ends(settings=settings, store=store, clock=chance.clock, floors=floors, teller=teller),
         sightings=sightings,
         client_ids=client_ids,

@@ -10,7 +10,6 @@ from typing import Any, Final
 
 from . import _access_token, _admission
 from ._seals import SealedRing
-from .keyrings import KeySource
 from .session import Session
 from .settings import Settings
 from .tokens import Claims, TokenPair
@@ -26,7 +25,6 @@ class Issuer:
     """Makes token pairs; asks no store."""
 
     settings: Settings
-    keys: KeySource
     seals: SealedRing
     entropy: Callable[[int], bytes]
 
@@ -52,7 +50,7 @@ class Issuer:
             granted &= frozenset(scope.split())
         claims = self._claims(session, principal, granted, now)
         return TokenPair(
-            access_token=_access_token.issue(claims, self.keys.ring.signing(now), limit=self._limit()),
+            access_token=_access_token.issue(claims, self.seals.ring(now).signing(now), limit=self._limit()),
             refresh_token=self.seals.seal(session.id, session.generation, seed, now),
             binding=binding,
             issued_at=now,
@@ -73,7 +71,7 @@ class Issuer:
             session_id="", generation=0, token_id="", issued_at=now, expires_at=now, authenticated_at=now,
             scope=frozenset(), extra=extra,
         )  # fmt: skip
-        _access_token.issue(claims, self.keys.ring.signing(now), limit=self._limit())
+        _access_token.issue(claims, self.seals.ring(now).signing(now), limit=self._limit())
 
     def _limit(self) -> int:
         return _COOKIE_LIMIT if self.settings.cookie.access_in_cookie else _TOKEN_LIMIT

@@ -63,12 +63,16 @@ class SealedRing:
             raise UnknownKeyIdError(cause="refresh token: its key's time is over")
         return token
 
-    def _seals(self, now: datetime) -> Seals:
+    def ring(self, now: datetime) -> KeyRing:
+        """Give the ring as it was within the last reload interval."""
         # An issuer that nobody asks for guarded routes must see new keys too, or it signs with one whose time is over.
         if self._looked_at is None or not self._looked_at <= now < self._looked_at + RELOAD_INTERVAL:
             self._looked_at = now
             self._keys.reload()
-        ring = self._keys.ring
+        return self._keys.ring
+
+    def _seals(self, now: datetime) -> Seals:
+        ring = self.ring(now)
         derived = self._derived
         if derived is None or derived.ring is not ring:
             derived = _Derived(ring, _derive_all(ring, self._realm))

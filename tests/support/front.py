@@ -288,6 +288,7 @@ def a_front(
     clock: ManualClock | None = None,
     members: Members | None = None,
     entropy: Any = None,
+    keys: Any = KEYS,
     kind: type[Service] = Service,
     clients: Iterable[RegisteredClient] = CLIENTS,
     **more: Any,
@@ -299,7 +300,7 @@ def a_front(
     service = kind(
         settings or Settings(issuer=ISSUER, origins=(APP,)),
         store=broken,
-        keys=KEYS,
+        keys=keys,
         users=members,
         clients=clients,
         chance=Chance(clock=clock, entropy=entropy or CountingEntropy()),

@@ -14,7 +14,8 @@ _CACHED: Final = (("Cache-Control", "public, max-age=300"),)
 
 async def jwks(core: Core, _request: Request, _last: str) -> Reply:
     """GET /jwks.json: the public keys (RFC 7517)."""
-    keys = core.flows.issuer.keys.ring.jwks(core.clock())
+    now = core.clock()
+    keys = core.flows.issuer.seals.ring(now).jwks(now)
     return replies.json_reply(keys, headers=_CACHED, media_type="application/jwk-set+json")
 
 
