@@ -7,7 +7,7 @@ from urllib.parse import quote_plus
 
 import pytest
 
-from keyturn.events import SessionEnded
+from keyturn.events import LoginFailed, SessionEnded
 from tests.support.front import BIND, PAGE, PASSWORD, REFRESH, SECRET, a_front, basic, bearer, settings_with, snapshot
 
 GRANT = {"grant_type": "refresh_token"}
@@ -308,6 +308,19 @@ def test_without_the_setting_there_is_no_such_route():
     front = a_front()
     answer = front.send("POST", "/auth/docs-token", form=DOCS, headers=PAGE)
     assert (answer.seen, front.members.hashed) == ((404, "not_found"), 0)
+
+
+@pytest.mark.ids("AU-12", "SE-04")
+def test_its_sign_ins_are_told_and_listed_like_any_other():
+    front = a_front(settings_with(docs_login=True))
+    agent = (b"user-agent", b"A browser")
+    front.send("POST", "/auth/docs-token", form={**DOCS, "password": "x"}, headers=(*PAGE, agent))
+    (failed,) = front.facts
+    assert isinstance(failed, LoginFailed)
+    assert (failed.username, failed.client.user_agent) == ("alice", "A browser")
+    front.send("POST", "/auth/docs-token", form=DOCS, headers=(*PAGE, agent))
+    (row,) = front.store.behind._rows.values()
+    assert (row.user_agent, row.ip) == ("A browser", "192.0.2.7")
 
 
 @pytest.mark.ids("AU-06")

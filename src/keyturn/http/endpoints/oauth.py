@@ -9,7 +9,7 @@ from urllib.parse import unquote_plus
 
 from ..._admission import Start
 from ..._policy import Presented
-from ...errors import CredentialsError, ForgeryError, KeyturnError, RequestError, TokenError, TokenMissingError
+from ...errors import ForgeryError, KeyturnError, RequestError, TokenError, TokenMissingError
 from ...messages import Reply, Request
 from ...session import EndReason, Session
 from ...throttle import Attempt
@@ -117,14 +117,8 @@ async def docs_token(core: Core, request: Request, _last: str) -> Reply:
     username, password = fields.get("username"), fields.get("password")
     if username is None or password is None:
         raise RequestError("username and password are missing.")
-    attempt = Attempt(action="login", address=request.peer, username=username)
-    await _common.throttle(core, attempt)
-    principal = await sign_in.authenticate(core, request, username, password)
-    if principal is None or principal.disabled:
-        await core.throttle.failed(attempt)
-        raise CredentialsError
     # The page keeps no refresh token, so the session may as well be short.
     how = Start(transport="body", remember=False, scope=fields.get("scope"), amr=("pwd",))
-    outcome = await core.flows.start(principal, how, _common.origin_of(request))
+    outcome = await sign_in.admitted(core, request, (username, password), how)
     shown = {"access_token": outcome.pair.access_token, "token_type": "bearer"}
     return replies.json_reply(shown)

@@ -43,13 +43,8 @@ async def login(core: Core, request: Request, _last: str) -> Reply:
     how = _how(core, body, basic=basic)
     if how.transport == "cookie":
         forgery.require_own_page(request, core.settings)
-    attempt = _attempt(core, request, "login", username=username)
-    try:
-        await _common.throttle(core, attempt)
-        outcome = await _sign_in(core, request, body, (username, password), how, attempt)
-    except KeyturnError as error:
-        await _tell_failed(core, request, username, error)
-        raise
+    presented = credentials.refresh_cookie(request, core.settings) or bodies.text(body, "refresh_token")
+    outcome = await admitted(core, request, (username, password), how, presented)
     reply = _common.answer(core, request, outcome)
     return await _common.hooked(core, request, reply, outcome.principal, outcome.session)
 
@@ -93,10 +88,27 @@ def _attempt(core: Core, request: Request, action: Any, **more: str) -> Attempt:
     return Attempt(action=action, address=request.peer, browser=digest.hex() if digest else "", **more)
 
 
-async def _sign_in(
-    core: Core, request: Request, body: Mapping[str, Any], secret: tuple[str, str], how: Start, attempt: Attempt
+async def admitted(
+    core: Core, request: Request, secret: tuple[str, str], how: Start, presented: str | None = None
 ) -> Outcome:
-    presented = credentials.refresh_cookie(request, core.settings) or bodies.text(body, "refresh_token")
+    """Start a session for whoever knows the password; a failure is counted and told.
+
+    Args:
+        secret: user name and password.
+        presented: a refresh token that the sign-in still carried.
+    """
+    attempt = _attempt(core, request, "login", username=secret[0])
+    try:
+        await _common.throttle(core, attempt)
+        return await _sign_in(core, request, secret, how, attempt, presented)
+    except KeyturnError as error:
+        await _tell_failed(core, request, secret[0], error)
+        raise
+
+
+async def _sign_in(
+    core: Core, request: Request, secret: tuple[str, str], how: Start, attempt: Attempt, presented: str | None
+) -> Outcome:
     principal = await authenticate(core, request, *secret)
     if principal is None or principal.disabled:
         await core.throttle.failed(attempt)
