@@ -4,10 +4,13 @@ from datetime import timedelta
 from urllib.parse import urlsplit
 
 import pytest
-from jwt import PyJWK, decode
+from jwt import PyJWK, decode, get_unverified_header
 
+from keyturn.keys import remove
 from keyturn.service import Service
-from tests.support.front import ISSUER, PAGE, a_front, settings_with
+from keyturn.testing.entropy import CountingEntropy
+from tests.support.front import ISSUER, KEYS, PAGE, REFRESH, a_front, settings_with
+from tests.support.written_keys import Written
 
 PRIVATE = {"d", "p", "q", "dp", "dq", "qi", "oth", "k"}
 OAUTH = "/.well-known/oauth-authorization-server"
@@ -103,3 +106,26 @@ def test_a_key_set_is_cached_for_less_than_a_key_is_published_ahead():
     assert timedelta(
         seconds=int(front.send("GET", "/auth/jwks.json").header("Cache-Control").rpartition("=")[2])
     ) <= timedelta(minutes=5)
+
+
+@pytest.mark.ids("CK-08")
+@pytest.mark.parametrize("path", ["/auth/jwks.json", "/.well-known/jwks.json", OAUTH])
+def test_an_answer_that_clears_a_doubled_cookie_is_kept_by_no_cache(path):
+    front = a_front()
+    answer = front.send("GET", path, cookies=f"{REFRESH}=a; {REFRESH}=b".encode())
+    assert answer.cookies == {REFRESH: ""}
+    assert answer.header("Cache-Control") == "no-store"
+
+
+@pytest.mark.ids("KEY-03", "KEY-04")
+def test_a_process_that_nobody_asked_for_long_publishes_and_signs_with_the_keys_of_today():
+    source = Written(KEYS.ring)
+    front = a_front(keys=source)
+    front.device()
+    gone = KEYS.ring.signing(front.clock())
+    source.written = remove(KEYS.ring, gone.id, now=front.clock(), entropy=CountingEntropy("another process"))
+    front.advance(60)
+    assert gone.id not in {key["kid"] for key in front.send("GET", "/auth/jwks.json").json["keys"]}
+    source.ring = KEYS.ring
+    front.advance(60)
+    assert get_unverified_header(front.device(page=False).access_token)["kid"] != gone.id

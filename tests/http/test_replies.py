@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 
 from keyturn._colour import drive
-from keyturn.errors import KeyturnError
+from keyturn.errors import KeyturnError, ReauthenticationError, ScopeError, TokenInvalidError
 from keyturn.http.guard import Need
 from keyturn.http.routes import ROUTES, error_reply
 from keyturn.messages import Cookie
@@ -179,6 +179,22 @@ def test_the_challenges_of_guarded_routes():
     status, field = challenge(front, device)
     assert (status, field.startswith(invalid)) == (401, True)
     assert re.fullmatch(r"[ !#-\[\]-~]*", field.replace('"', ""))
+
+
+@pytest.mark.ids("HT-01", "HT-02")
+@pytest.mark.parametrize(
+    "error",
+    [
+        ScopeError(['a"b', "c\\", "\u20ac\r\nSet-Cookie: x=1"]),
+        TokenInvalidError('no "such"\r\nSet-Cookie: x=1\u20ac'),
+        ReauthenticationError(amr=['otp", error="none', "\u20ac\n"]),
+    ],
+)
+def test_whatever_an_application_names_a_challenge_is_one_field(error):
+    reply = error_reply(error, settings_with())
+    challenge = dict(reply.raw_headers())[b"www-authenticate"].decode()
+    assert challenge.isprintable()
+    assert re.fullmatch(r'Bearer [a-z_]+="[^"\\]*"(, [a-z_]+="[^"\\]*")*', challenge)
 
 
 @pytest.mark.ids("HT-02")

@@ -151,6 +151,12 @@ def with_cookies(reply: Reply, cookies: Iterable[Cookie]) -> Reply:
     return Reply(status=reply.status, headers=reply.headers, body=reply.body, cookies=(*before, *reply.cookies))
 
 
+def uncacheable(reply: Reply) -> Reply:
+    """Keep a reply out of shared caches: what clears one client's cookies must not be handed to others."""
+    headers = tuple(header for header in reply.headers if header[0].lower() != "cache-control")
+    return Reply(status=reply.status, headers=(*headers, *_PRIVATE), body=reply.body, cookies=reply.cookies)
+
+
 # --- errors --------------------------------------------------------------------------------------------------------
 
 
@@ -174,20 +180,20 @@ def challenge_of(error: KeyturnError, settings: Settings) -> str | None:
     realm = f'Bearer realm="{origin_of(settings.issuer)}"'
     match error:
         case ScopeError():
-            return f'{realm}, error="insufficient_scope", scope="{" ".join(error.needed)}"'
+            return f'{realm}, error="insufficient_scope", scope="{_plain(" ".join(error.needed))}"'
         case ReauthenticationError():
             return f'{realm}, error="insufficient_user_authentication"{_how_recent(error)}'
         case TokenMissingError():
             return realm
         case TokenError():
-            return f'{realm}, error="invalid_token", error_description="{error.message}"'
+            return f'{realm}, error="invalid_token", error_description="{_plain(error.message)}"'
         case _:
             return realm if error.status == 401 else None
 
 
 def _how_recent(error: ReauthenticationError) -> str:
     age = "" if error.max_age is None else f", max_age={_seconds(error.max_age)}"
-    return age + (f', acr_values="{" ".join(error.amr)}"' if error.amr else "")
+    return age + (f', acr_values="{_plain(" ".join(error.amr))}"' if error.amr else "")
 
 
 #: RFC 6749 section 5.2 and RFC 6750 section 3.1 for our codes, at endpoints that programs of any make speak to.
@@ -216,5 +222,6 @@ def oauth_error(error: KeyturnError) -> Reply:
 
 
 def _plain(message: str) -> str:
-    # error_description may hold printable ASCII but for the quotation mark and the backslash
+    # What RFC 6749 lets error_description hold, and a quoted string of a header field without escapes: printable ASCII
+    # but for the quotation mark and the backslash. What an application names may be anything.
     return "".join(c for c in message if " " <= c <= "~" and c not in '"\\')

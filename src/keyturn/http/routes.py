@@ -95,7 +95,8 @@ async def dispatch(core: Core, request: Request) -> Reply:
         return replies.hardened(preflight, settings)
     route, last = find(request.path, settings)
     reply = await _answer(core, request, route, last)
-    reply = replies.with_cookies(reply, replies.cleared_doubles(request, settings))
+    if doubles := replies.cleared_doubles(request, settings):
+        reply = replies.uncacheable(replies.with_cookies(reply, doubles))
     reply = replies.hardened(reply, settings, extra)
     return _without_body(reply) if request.method == "HEAD" else reply
 
