@@ -189,6 +189,8 @@ async def _live(service: Service, app: App, scope: Scope, receive: Receive, send
         async def watched_send(message: Message) -> None:
             if message["type"] == "lifespan.startup.complete":
                 group.start_soon(_read_ahead, service, reading)
+            elif message["type"].startswith("lifespan.shutdown"):
+                await anyio.to_thread.run_sync(service.close)
             await send(message)
 
         try:

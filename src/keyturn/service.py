@@ -103,6 +103,7 @@ class Service:
         chance: Chance = Chance(),  # noqa: B008 - a frozen value
     ) -> None:
         opened = stores.open(store) if isinstance(store, str) else store
+        self._opened_here = opened if isinstance(store, str) else None
         inputs = Inputs(
             settings=settings,
             store=opened,
@@ -188,6 +189,15 @@ class Service:
     async def keep_up(self) -> None:
         """Read the log of ended sessions on and report what was seen: for runners ahead of time, and at shutdown."""
         await self._run(self._parts.core.guard.read_log())
+
+    def close(self) -> None:
+        """Close the store if it was opened from an address here; a store that was handed over is its owner's to close.
+
+        Waits for what is being written. A later call opens it again.
+        """
+        close = getattr(self._opened_here, "close", None)
+        if close is not None:
+            close()
 
     # --- for applications with a login of their own ----------------------------------------------------------------
 

@@ -4,6 +4,7 @@ import json
 import threading
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from starlette.applications import Starlette
@@ -11,10 +12,13 @@ from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import JSONResponse, PlainTextResponse
 from starlette.routing import Mount, Route
+from starlette.testclient import TestClient
 
 from keyturn.errors import KeyturnError, StoreError
 from keyturn.http.guard import Need
 from keyturn.settings import Settings
+from keyturn.starlette import Keyturn
+from keyturn.testing import testing_keys
 from keyturn.testing.entropy import CountingEntropy
 from tests.support.front import APP, BIND, PASSWORD, REFRESH, BrokenStore, Members, settings_with
 from tests.support.site import a_site, bearer, sign_in, starlette_app, visitor
