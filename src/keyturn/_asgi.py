@@ -16,6 +16,7 @@ import anyio.to_thread
 
 from ._sockets import Watched
 from .errors import KeyturnError, RequestError
+from .http.routes import error_reply
 from .messages import Cookies, RawHeaders, Reply, Request
 from .service import Service
 
@@ -148,6 +149,10 @@ async def refuse_socket(reply: Reply, scope: Scope, send: Send) -> None:
         await send({"type": "websocket.close", "code": 4401 if reply.status == 401 else 4403, "reason": ""})
 
 
+def _no_socket() -> RequestError:
+    return RequestError("There is no WebSocket at this address.", code="not_found", status=404)
+
+
 def wrap(service: Service, app: App, native: Native) -> App:
     """Put our layer around an application."""
 
@@ -161,9 +166,12 @@ def wrap(service: Service, app: App, native: Native) -> App:
         if others and service in others:  # an application inside another: the outer layer has taken them
             cookies = others[service]
         scope = {**scope, "headers": headers, _COOKIES: {**others, service: cookies} if others else {service: cookies}}
-        if kind == "websocket":
+        ours = service.answers(_route_path(scope))
+        if kind == "websocket" and ours:
+            await refuse_socket(error_reply(_no_socket(), service.settings), scope, send)
+        elif kind == "websocket":
             await Watched(service, scope, receive, send).run(app)
-        elif service.answers(_route_path(scope)):
+        elif ours:
             body = Body(receive)
             request = request_of(service, scope, native(scope, body.receive), body.read)
             await send_reply(await service.handle(request), send)

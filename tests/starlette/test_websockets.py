@@ -315,3 +315,14 @@ async def test_where_a_server_cannot_answer_a_handshake_it_is_closed_with_a_code
 
     await starlette_app(site.service)(a_handshake("/ws", []), receive, send)
     assert sent == [{"type": "websocket.close", "code": 4401, "reason": ""}]
+
+
+def test_a_handshake_below_our_prefix_is_answered_by_us_and_never_by_the_application():
+    site = a_site()
+    with (
+        pytest.raises(WebSocketDenialResponse) as refused,
+        visitor(starlette_app(site.service)).websocket_connect("wss://testserver/auth/session"),
+    ):
+        pass
+    assert refused.value.status_code == 404
+    assert refused.value.json()["code"] == "not_found"
