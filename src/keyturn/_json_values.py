@@ -24,7 +24,7 @@ def plain(value: Any, depth: int) -> Any:
     if isinstance(value, list | tuple):
         return [plain(item, depth + 1) for item in cast("Iterable[Any]", value)]
     if isinstance(value, Mapping):
-        items = cast("Mapping[Any, Any]", value).items()
+        items = value.items()
         if all(isinstance(name, str) for name, _ in items):
             return {name: plain(item, depth + 1) for name, item in items}
     raise TypeError("no JSON value")
@@ -41,7 +41,7 @@ def frozen(value: Any, depth: int) -> Any:
     if depth > MAX_DEPTH:
         raise ValueError("too deep")
     if isinstance(value, list):
-        return tuple(frozen(item, depth + 1) for item in cast("list[Any]", value))
+        return tuple(frozen(item, depth + 1) for item in value)
     items = cast("dict[str, Any]", value).items()
     return MappingProxyType({name: frozen(item, depth + 1) for name, item in items})
 
