@@ -650,6 +650,18 @@ def test_a_client_that_tries_again_and_again_while_users_cannot_be_loaded_keeps_
     assert desk.told(ReuseDetected, SessionEnded) == []
 
 
+@pytest.mark.ids("ST-05", "SE-07")
+def test_a_step_up_while_users_cannot_be_loaded_changes_nothing(desk):
+    device = desk.sign_in()
+    before = desk.row(device)
+    desk.people.trouble = OSError("no route")
+    with pytest.raises(StoreError):
+        desk.step_up(device)
+    assert desk.row(device) == before
+    desk.people.trouble = None
+    assert desk.use(device.take(desk.step_up(device))).generation == 1
+
+
 def test_an_applications_own_refusal_from_loading_is_passed_on(desk):
     device = desk.sign_in()
     desk.people.trouble = StoreError(cause="theirs")

@@ -252,6 +252,9 @@ class Flows:
         now = self.clock()
         if claims is not None:
             self.issuer.check(claims, now)  # before anything turns: a claim that cannot be signed loses nothing
+        # The same for a user who cannot be loaded: older tokens would be dead, and no answer would bring the new ones.
+        if (row := await self.store.get(presented.token.session_id)) is not None:
+            await self._load(row.subject)
         binding = new_binding(self.entropy(BINDING_BYTES)) if rebind and presented.binding is not None else None
         turn = _policy.plan_step_up(
             presented, now=now, settings=self.settings, amr=amr, claims=claims,
