@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -18,7 +18,7 @@ _RELOAD_INTERVAL: Final = timedelta(seconds=1)
 @dataclass(frozen=True, slots=True)
 class _Derived:
     ring: KeyRing
-    keys: Mapping[int, bytes] = field(repr=False)
+    seals: Seals
 
 
 class SealedRing:
@@ -72,12 +72,15 @@ class SealedRing:
         return self._keys.ring
 
     def _seals(self, now: datetime) -> Seals:
-        ring = self.ring(now)
-        derived = self._derived
+        ring, derived = self.ring(now), self._derived
+        current = int(ring.sealing(now).id)
         if derived is None or derived.ring is not ring:
-            derived = _Derived(ring, _derive_all(ring, self._realm))
+            derived = _Derived(ring, Seals(current=current, keys=_derive_all(ring, self._realm)))
             self._derived = derived
-        return Seals(current=int(ring.sealing(now).id), keys=derived.keys)
+        elif derived.seals.current != current:  # a key's time to seal has come
+            derived = _Derived(ring, replace(derived.seals, current=current))
+            self._derived = derived
+        return derived.seals
 
 
 def _derive_all(ring: KeyRing, realm: str) -> Mapping[int, bytes]:

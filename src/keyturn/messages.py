@@ -242,7 +242,8 @@ class CookieTaker:
             taken = take_cookies(fields, self._names)
             self._taken.put(value, taken)
         rest, cookies = taken
-        return [header for header in headers if header[0] != b"cookie"] + list(rest), cookies
+        at = headers.index(fields[0])
+        return [*headers[:at], *rest, *headers[at + 1 :]], cookies
 
 
 #: As many clients as one process serves between two of their requests; 8 MB at the very most.
