@@ -51,7 +51,7 @@ def run(effort: Effort) -> list[Table]:
     for algorithm in ALGORITHMS:
         stage = Stage.of(algorithm)
         lengths[algorithm] = len(stage.tokens[0])
-        slow = per_call(stage.slow_sides(), calls=effort.of(600), rounds=effort.rounds)
+        slow = per_call(stage.slow_sides(), calls=effort.of(1500), rounds=effort.rounds)
         quick = per_call(stage.quick_sides(), calls=effort.of(20_000), rounds=effort.rounds)
         found[algorithm] = {**slow, **quick}
     return [_table(found, lengths)]

@@ -89,7 +89,7 @@ def _starlette(stage: Stage, effort: Effort) -> Table:
         MOUNTED: stage.caller(Starlette(routes=[Mount("/api", app=_bare_starlette())]), "/api/me"),
         BEFORE: stage.caller(_protected(stage, starlette.Keyturn, Starlette, _reading_starlette), "/api/me"),
     }
-    rounds = per_await(sides, calls=effort.of(1000), rounds=effort.rounds)
+    rounds = per_await(sides, calls=effort.of(3000), rounds=effort.rounds)
     pyjwt, ours, before = added(rounds, PYJWT, BARE), added(rounds, OURS, BARE), added(rounds, BEFORE, MOUNTED)
     middle = medians(rounds)
     return Table(
@@ -177,7 +177,7 @@ def _fastapi(stage: Stage, effort: Effort) -> Table:
         MOUNTED: stage.caller(_mounted_fastapi(), "/api/me"),
         BEFORE: stage.caller(_protected(stage, fastapi.Keyturn, FastAPI, _reading_fastapi), "/api/me"),
     }
-    calls = effort.of(500)
+    calls = effort.of(1500)
     with ExitStack() as stack:
         python = peers_python(effort)
         elsewhere = stack.enter_context(authx(python, calls)) if python is not None else {}
