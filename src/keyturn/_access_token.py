@@ -19,7 +19,7 @@ import msgspec
 from ._binding import claim_of
 from ._json_values import MAX_DEPTH, distinct, frozen, plain
 from ._jws import base64url, canonical, header_segment
-from .errors import KeyturnError, TokenExpiredError, TokenInvalidError
+from .errors import KeyturnError, TokenExpiredError, TokenInvalidError, TokenStaleError
 from .keys import Key
 from .session import MAX_GENERATION
 from .tokens import RESERVED_CLAIMS, Claims
@@ -123,6 +123,7 @@ def read(token: str, keys: Mapping[bytes, Key], expected: Expected, now: datetim
     Raises:
         TokenInvalidError: not a genuine token for this verifier; the cause names the check that failed.
         TokenExpiredError: a genuine one whose time is over.
+        TokenStaleError: a genuine one whose time has not come: some clock went back.
     """
     body, extra = _strict(_genuine(token, keys, now))
     audience = _meant_for(body, expected)
@@ -208,7 +209,8 @@ def _in_time(body: _Body, expected: Expected, now: datetime) -> tuple[datetime, 
     if not _NO_TIME <= expires_at - issued_at <= expected.ceiling:
         raise _invalid("lifetime")
     if issued_at > now + expected.skew:
-        raise _invalid("issued in the future")
+        # Ours, made while a clock was wrong: a refresh mends it, where "invalid" would tell the client to sign in.
+        raise TokenStaleError(cause="access token: issued in the future")
     if now >= expires_at + expected.skew:
         raise TokenExpiredError
     return issued_at, expires_at

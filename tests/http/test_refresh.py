@@ -418,3 +418,18 @@ def test_refusals_hold_no_token():
     answer = device.refresh()
     shown = json.dumps([answer.body.decode(), answer.reply.headers, answer.set_cookies])
     assert not any(secret in shown for secret in secrets)
+
+
+@pytest.mark.ids("ST-05", "TOK-11")
+@pytest.mark.parametrize("transport", ["cookie", "body"])
+@pytest.mark.parametrize("ahead", [timedelta(minutes=1), timedelta(days=2)])
+def test_a_clock_that_was_ahead_for_a_moment_signs_nobody_out(transport, ahead):
+    front = a_front()
+    device = front.device(transport=transport)
+    front.advance(ahead)
+    assert device.refresh().status == 200
+    front.advance(-ahead)
+    # the client does what the code tells it to: refresh, and repeat
+    assert device.call("GET", "/auth/session").seen == (401, "token_stale")
+    assert device.refresh().status == 200
+    assert device.call("GET", "/auth/session").status == 200
