@@ -76,6 +76,12 @@ class Terminal:
         return part
 
 
+def hear_signals() -> None:
+    """Undo what a shell's ``&`` and ``nohup`` hand down: a terminal's programs hear Ctrl-C and its closing."""
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
+
+
 @contextmanager
 def terminal(folder: Path, *, columns: int = 100, warnings: str = "error", **environment: str) -> Iterator[Terminal]:
     settings = {
@@ -86,7 +92,7 @@ def terminal(folder: Path, *, columns: int = 100, warnings: str = "error", **env
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
         [sys.executable, "-W", warnings, "-c", ON_A_TERMINAL, "demo"], stdin=theirs, stdout=theirs, stderr=theirs,
-        env=settings, start_new_session=True,
+        env=settings, start_new_session=True, preexec_fn=hear_signals,
     )  # fmt: skip
     os.close(theirs)
     try:
