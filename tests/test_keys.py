@@ -266,7 +266,7 @@ def test_the_id_of_a_removed_refresh_key_is_given_again_when_its_sessions_are_ov
 
 
 def test_to_remove_what_is_not_there_is_refused():
-    with pytest.raises(ConfigurationError, match="keyturn keys list"):
+    with pytest.raises(ConfigurationError, match="in the ring"):
         remove(fresh(), "17", now=T0, entropy=ENTROPY)
 
 

@@ -106,7 +106,7 @@ def test_a_clock_that_lags_behind_the_first_keys_still_finds_them():
 def test_a_ring_without_a_key_for_something_says_how_to_make_one():
     empty = KeyRing(keys=())
     for ask in (empty.signing, empty.sealing):
-        with pytest.raises(ConfigurationError, match="keyturn keys generate"):
+        with pytest.raises(ConfigurationError, match="directory of keys"):
             ask(T0)
     assert empty.verifying(T0) == ()
     assert not empty.has("access")

@@ -280,6 +280,7 @@ def test_the_message_of_the_error_lists_every_fault() -> None:
             {"session_lifetime": 60 * SECOND, "idle_lifetime": 60 * SECOND, "leeway": SECOND},
             ["access_token_lifetime", "session_lifetime"],
         ),
+        ({"idle_lifetime": 299 * SECOND}, ["access_token_lifetime", "idle_lifetime"]),
         ({"recovery_window": 9 * SECOND}, ["recovery_window", "leeway"]),
         (
             {"transports": ["body"], "cookie": CookieSettings(access_in_cookie=True)},
@@ -298,6 +299,7 @@ def test_a_contradiction_names_both_sides(values: dict[str, Any], names: list[st
     "values",
     [
         {"idle_lifetime": 90 * DAY, "session_lifetime": 90 * DAY},
+        {"idle_lifetime": timedelta(minutes=5)},
         {"recovery_window": timedelta(0)},
         {"recovery_window": 10 * SECOND},
         {"session_lifetime": timedelta(minutes=5), "idle_lifetime": timedelta(minutes=5)},

@@ -27,7 +27,9 @@ def checked_principal(found: object, source: str) -> Principal | None:
 
 def async_faults(users: Users | None, listeners: Iterable[Callable[..., Any]]) -> list[str]:
     """Say which of an application's functions a blocking door cannot call, a sentence each."""
-    methods = [getattr(users, name, None) for name in ("authenticate", "load")] if users is not None else []
+    methods = (
+        [getattr(users, name, None) for name in ("authenticate", "load", "reauthenticate")] if users is not None else []
+    )
     return [
         f"{getattr(function, '__qualname__', function)} is async, but this door blocks: make it a plain function, "
         "or use an async door (AsyncSessions)"

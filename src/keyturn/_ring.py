@@ -164,13 +164,17 @@ class KeyRing:
         """Give the key that signs access tokens at `now`; ConfigurationError where the ring has none."""
         if key := _current(self._access, now):
             return key
-        raise ConfigurationError(["The key ring has no key for access tokens: make one with `keyturn keys generate`."])
+        raise ConfigurationError(
+            ["The key ring has no key for access tokens: give it one, or let a directory of keys make it."]
+        )
 
     def sealing(self, now: datetime) -> Key:
         """Give the key that seals refresh tokens at `now`; ConfigurationError where the ring has none."""
         if key := _current(self._refresh, now):
             return key
-        raise ConfigurationError(["The key ring has no key for refresh tokens: make one with `keyturn keys generate`."])
+        raise ConfigurationError(
+            ["The key ring has no key for refresh tokens: give it one, or let a directory of keys make it."]
+        )
 
     def verifying(self, now: datetime) -> tuple[Key, ...]:
         """Give the access keys whose tokens are accepted at `now`: next, current and retiring ones, newest first."""

@@ -184,6 +184,17 @@ def _access_within_session(access_token_lifetime: timedelta, session_lifetime: t
         yield f"access_token_lifetime ({access}) is longer than session_lifetime ({session})"
 
 
+def _access_within_idle(
+    access_token_lifetime: timedelta, idle_lifetime: timedelta, session_lifetime: timedelta
+) -> Iterator[str]:
+    if idle_lifetime < access_token_lifetime <= session_lifetime:
+        access, idle = spelled(access_token_lifetime), spelled(idle_lifetime)
+        yield (
+            f"access_token_lifetime ({access}) is longer than idle_lifetime ({idle}): "
+            "who refreshes when the access token is over would be signed out"
+        )
+
+
 def _recovery_beyond_leeway(recovery_window: timedelta, leeway: timedelta) -> Iterator[str]:
     if _ZERO < recovery_window < leeway:
         yield "recovery_window is shorter than leeway: make it 0, or at least as long"
@@ -262,7 +273,8 @@ _BOUNDS: Final = (
     ("staleness_bound", timedelta(milliseconds=1), ACCESS_TOKEN_CEILING),
 )
 _RULES: Final[tuple[Callable[..., Iterator[str]], ...]] = (
-    _realm, _prefix, _audience, _max_sessions, _idle_within_session, _access_within_session, _recovery_beyond_leeway,
+    _realm, _prefix, _audience, _max_sessions, _idle_within_session, _access_within_session, _access_within_idle,
+    _recovery_beyond_leeway,
     _transports, _access_cookie_needs_transport, _cookie, _cookie_of_development, _issuer, _issuer_of_development,
     _origins, _origins_of_development,
 )  # fmt: skip

@@ -124,10 +124,11 @@ class RefreshRequired(Event):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LoginFailed(Event):
-    """A sign-in was refused.
+    """A sign-in, or a step-up, was refused.
 
     Args:
-        username: what was typed, bounded and printable; it may be anything, even a password in the wrong field.
+        username: what was typed, bounded and printable; it may be anything, even a password in the wrong field. Empty
+            where a step-up needs no user name.
         reason: ``invalid_credentials``, ``rate_limited``, ``invalid_scope`` or ``session_limit``.
     """
 
@@ -139,6 +140,4 @@ Listener: TypeAlias = Callable[[Any], None | Awaitable[None]]
 
 #: Sees the framework's request, the reply, the user and the session of a login, refresh or logout, and may replace
 #: the reply; None keeps it.
-ReplyHook: TypeAlias = Callable[
-    [Any, Reply, Principal | None, Session | None], Reply | None | Awaitable[Reply | None]
-]
+ReplyHook: TypeAlias = Callable[[Any, Reply, Principal | None, Session | None], Reply | None | Awaitable[Reply | None]]

@@ -109,7 +109,7 @@ def remove(ring: KeyRing, key_id: str, *, now: datetime, entropy: Entropy) -> Ke
     """
     key = next((each for each in ring.keys if each.id == key_id), None)
     if key is None:
-        raise ConfigurationError(["No key with this id is in the ring: `keyturn keys list` shows those that are."])
+        raise ConfigurationError(["No key with this id is in the ring."])
     was_current = ring.state(key, now) == "current"
     rest = _without(ring, key, now)
     return _taken_over(rest, key, now=now, entropy=entropy) if was_current else rest

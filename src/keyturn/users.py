@@ -44,6 +44,8 @@ class Users(Protocol):
         """
         ...
 
+    # A class may offer more: ``reauthenticate(subject, password, request) -> bool`` answers /step-up without a user name.
+
     def load(self, subject: str, /) -> Principal | None | Awaitable[Principal | None]:
         """Give the user of that id from the primary database, None where there is none; raise where it cannot tell."""
         ...

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from keyturn.events import RefreshRefused, ReuseDetected
+from keyturn.events import LoginFailed, RefreshRefused, ReuseDetected
 from keyturn.session import EndReason
 from keyturn.settings import CookieSettings
 from tests.support.front import (
@@ -396,6 +396,30 @@ def test_a_step_up_that_is_refused_changes_nothing():
     assert step_up(device, {"password": PASSWORD}, cookies=old).seen == (401, "token_stale")
     assert device.send("POST", "/auth/step-up", json={"password": PASSWORD}).seen == (401, "token_missing")
     assert front.picture()[0] == before
+
+
+@pytest.mark.ids("AU-12")
+def test_a_wrong_password_in_a_step_up_is_told():
+    front = a_front()
+    device = front.device()
+    device.call("POST", "/auth/step-up", json={"password": "wrong"})
+    assert isinstance(front.facts[-1], LoginFailed)
+    assert front.facts[-1].reason == "invalid_credentials"
+
+
+@pytest.mark.ids("SE-09")
+@BOTH
+def test_a_changed_browser_or_address_is_told_and_locks_nobody_out(page):
+    front = a_front()
+    device = front.device(page=page)
+    front.advance(60)
+    answer = device.send(
+        "POST", "/auth/refresh", headers=[(b"user-agent", b"another")],
+        json=None if page else {"refresh_token": device.refresh_token},
+    )  # fmt: skip
+    assert answer.status == 200
+    fact = front.facts[-1]
+    assert (fact.client.user_agent, fact.session.user_agent) == ("another", "")
 
 
 @pytest.mark.ids("XS-06")

@@ -231,6 +231,15 @@ def test_all_faults_of_the_parts_are_told_at_once():
     assert len(caught.value.faults) == 4
 
 
+@pytest.mark.ids("M54")
+def test_a_blocking_door_refuses_every_function_of_the_users_that_awaits():
+    class Half(Members):
+        async def reauthenticate(self, subject, password, request): ...  # type: ignore[override]
+
+    with pytest.raises(ConfigurationError, match="reauthenticate is async"):
+        a_front(members=Half())
+
+
 @pytest.mark.ids("M54", "OA-02")
 @pytest.mark.parametrize(
     ("client", "fault"),

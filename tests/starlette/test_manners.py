@@ -20,6 +20,7 @@ from keyturn.settings import Settings
 from keyturn.starlette import Keyturn
 from keyturn.testing import testing_keys
 from keyturn.testing.entropy import CountingEntropy
+from keyturn.users import Principal
 from tests.support.front import APP, BIND, PASSWORD, REFRESH, BrokenStore, Members, settings_with
 from tests.support.site import a_site, bearer, sign_in, starlette_app, visitor
 
@@ -577,3 +578,17 @@ def test_a_store_that_was_opened_from_an_address_is_closed_when_the_application_
             assert Path(f"{path}-wal").exists()
         assert path.exists()
         assert not Path(f"{path}-wal").exists(), "the journal was left behind"
+
+
+def test_a_sign_in_by_a_transport_that_the_settings_do_not_have_is_refused():
+    site = a_site(settings_with(transports=("body",)))
+    app = Starlette()
+    site.service.install(app)
+
+    async def callback(request):
+        return await site.service.sign_in(request, Principal(subject="u-alice"), into=PlainTextResponse("hello"))
+
+    app.add_route("/callback", callback)
+    answer = visitor(app).get("/callback")
+    assert (answer.status_code, answer.json()["code"]) == (500, "error")
+    assert "set-cookie" not in answer.headers

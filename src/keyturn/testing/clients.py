@@ -52,7 +52,8 @@ def client(app: Any, auth: Keyturn, **arguments: Any) -> TestClient:
     scheme = "http" if auth.settings.development else "https"
     host = "localhost" if auth.settings.development else "testserver"
     headers = {"Keyturn-Client": "testing", **arguments.pop("headers", {})}
-    return TestClient(app, base_url=f"{scheme}://{host}", headers=headers, **arguments)
+    base_url = arguments.pop("base_url", f"{scheme}://{host}")
+    return TestClient(app, base_url=base_url, headers=headers, **arguments)
 
 
 def signed_in(

@@ -8,7 +8,7 @@ from typing import Any
 
 from ..._admission import Start
 from ..._policy import Presented
-from ...errors import TokenMissingError, TokenStaleError
+from ...errors import ConfigurationError, TokenMissingError, TokenStaleError
 from ...messages import Reply, Request
 from ...session import Transport
 from ...users import Principal
@@ -63,6 +63,8 @@ async def sign_in(core: Core, request: Request, principal: Principal, how: SignI
     forgery; on an unsafe one our rule does.
     """
     transport = how.transport or core.settings.transports[0]
+    if transport not in core.settings.transports:
+        raise ConfigurationError([f"sign_in asks for {transport} sessions, and settings.transports has none"])
     if transport == "cookie" and request.method not in forgery.SAFE_METHODS:
         forgery.require_own_page(request, core.settings)
     origin = _common.origin_of(request, how.device_name)

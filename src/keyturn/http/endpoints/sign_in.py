@@ -199,7 +199,9 @@ async def step_up(core: Core, request: Request, _last: str) -> Reply:
     await _common.throttle(core, attempt)
     if not await _proved(core, request, claims.subject, password, bodies.text(body, "username")):
         await core.throttle.failed(attempt)
-        raise CredentialsError("The password is not right.")
+        error = CredentialsError("The password is not right.")
+        await _tell_failed(core, request, bodies.text(body, "username") or "", error)
+        raise error
     outcome = await core.flows.step_up(presented, _common.origin_of(request), amr=("pwd",))
     return _common.answer(core, request, outcome)
 
