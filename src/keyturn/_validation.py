@@ -274,7 +274,6 @@ _BOUNDS: Final = (
 )
 _RULES: Final[tuple[Callable[..., Iterator[str]], ...]] = (
     _realm, _prefix, _audience, _max_sessions, _idle_within_session, _access_within_session, _access_within_idle,
-    _recovery_beyond_leeway,
-    _transports, _access_cookie_needs_transport, _cookie, _cookie_of_development, _issuer, _issuer_of_development,
-    _origins, _origins_of_development,
+    _recovery_beyond_leeway, _transports, _access_cookie_needs_transport, _cookie, _cookie_of_development, _issuer,
+    _issuer_of_development, _origins, _origins_of_development,
 )  # fmt: skip
