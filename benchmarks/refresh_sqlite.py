@@ -62,7 +62,7 @@ def _settle(one: Server, effort: Effort) -> None:
 
 
 def _loads(servers: dict[str, Server], number: int, effort: Effort) -> dict[str, list[Load]]:
-    seconds = max(0.05, 4 * effort.share)
+    seconds = max(0.05, 3 * effort.share)
     found: dict[str, list[Load]] = {side: [] for side in servers}
 
     def refreshed(side: str) -> float:

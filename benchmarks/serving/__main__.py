@@ -55,7 +55,11 @@ def _http() -> str:
 
 def serve(app: Any, listening: socket.socket) -> None:
     """Serve until standard input ends."""
-    server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan="on", backlog=256))
+    # Clients wait while the other side has its turn, and their connections with them.
+    config = uvicorn.Config(
+        app, log_config=None, access_log=False, lifespan="on", backlog=256, timeout_keep_alive=_LIFETIME_SECONDS
+    )
+    server = uvicorn.Server(config)
 
     def stop() -> None:
         sys.stdin.read()
