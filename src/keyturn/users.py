@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, cast
+
+from .errors import ConfigurationError
 
 _NO_CLAIMS: Mapping[str, Any] = MappingProxyType({})
 #: The client of a sign-in that names none; nobody can register it.
@@ -22,6 +24,10 @@ class Principal:
         scopes: everything that the user may be granted.
         claims: what access tokens shall say besides; plain JSON, none of the reserved names.
         source: the application's own user object, handed through to its hooks.
+
+    Raises:
+        ConfigurationError: the scopes are one text, or one of them is none or has a blank in it: in a token that
+            would read as other scopes (RFC 6749 section 3.3).
     """
 
     subject: str
@@ -29,6 +35,17 @@ class Principal:
     scopes: frozenset[str] = frozenset()
     claims: Mapping[str, Any] = field(default_factory=lambda: _NO_CLAIMS)
     source: Any = field(default=None, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "scopes", _checked(self.scopes))
+
+
+def _checked(scopes: object) -> frozenset[str]:
+    if isinstance(scopes, Iterable) and not isinstance(scopes, str):
+        found = frozenset(cast("Iterable[object]", scopes))
+        if all(isinstance(scope, str) and scope.split() == [scope] for scope in found):
+            return cast("frozenset[str]", found)
+    raise ConfigurationError(['a principal\'s scopes must be a set of words, such as frozenset({"read", "write"})'])
 
 
 class Users(Protocol):
