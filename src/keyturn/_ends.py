@@ -11,6 +11,7 @@ from typing import Any, Final
 from . import _policy
 from ._colour import Caller
 from ._refresh_token import RefreshToken, seed_digest
+from .errors import kind_and_place
 from .events import Event, Listener, RefreshRequired, SessionEnded
 from .revocation import FloorMap
 from .session import Client, EndReason, Session
@@ -53,8 +54,8 @@ class Teller:
         for listener in self.listeners:
             try:
                 await self.call(listener, fact)
-            except Exception:  # noqa: BLE001 - whatever it was, it is the listener's
-                _log.exception("a listener failed on %s", type(fact).__name__)
+            except Exception as error:  # noqa: BLE001 - whatever it was, it is the listener's
+                _log.error("a listener failed on %s with %s", type(fact).__name__, kind_and_place(error))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

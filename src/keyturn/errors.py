@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import ClassVar
@@ -206,3 +207,11 @@ class SessionEndedError(TokenError):
     def __init__(self, reason: str | None = None) -> None:
         self.reason = reason
         super().__init__(cause=reason)
+
+
+def kind_and_place(error: BaseException) -> str:
+    """Give what a log may know of an exception that is not ours: its kind, and where it was raised.
+
+    Its message may repeat a secret, its frames hold them, and reporting tools look into both.
+    """
+    return f"{type(error).__name__} at\n" + "".join(traceback.format_tb(error.__traceback__))

@@ -145,6 +145,27 @@ def test_nothing_secret_is_ever_logged(log, trouble, settings):
     assert not TOKENS.search(text)
 
 
+@pytest.mark.ids("ST-01", "M32")
+def test_what_a_failing_hook_or_listener_had_in_hand_is_not_logged(log):
+    def hook(request, reply, principal, session):
+        raise ValueError(f"cannot use {reply.body} and {[cookie.value for cookie in reply.cookies]}")
+
+    def listener(fact):
+        secret = PASSWORD
+        raise LookupError(f"cannot send {secret}")
+
+    front = a_front(reply_hooks=(hook,), more_listeners=(listener,))
+    devices = [front.device(), front.device(page=False)]
+    devices[0].refresh()
+    devices[0].send("POST", "/auth/logout")
+    text = "\n".join(log.lines)
+    assert "hook failed with ValueError" in text
+    assert "listener failed on SessionStarted with LookupError" in text
+    assert __file__ in text
+    assert not TOKENS.search(text)
+    assert PASSWORD not in text
+
+
 @pytest.mark.ids("ST-01", "KEY-06")
 def test_no_repr_shows_a_secret():
     front = a_front()

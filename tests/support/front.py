@@ -304,7 +304,7 @@ def a_front(
         users=members,
         clients=clients,
         chance=Chance(clock=clock, entropy=entropy or CountingEntropy()),
-        listeners=(facts.append,),
+        listeners=(facts.append, *more.pop("more_listeners", ())),
         **more,
     )
     return Front(service, clock, members, broken, facts)

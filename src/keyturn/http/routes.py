@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import logging
-import traceback
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Final, TypeAlias
 from urllib.parse import urlsplit
 
-from ..errors import KeyturnError, RequestError
+from ..errors import KeyturnError, RequestError, kind_and_place
 from ..messages import Reply, Request
 from ..settings import Settings
 from . import forgery, replies
@@ -113,11 +112,9 @@ async def _answer(core: Core, request: Request, route: Route | None, last: str) 
     except KeyturnError as error:
         return _error_reply(error, route, core.settings)
     except Exception as error:  # noqa: BLE001 - the last line of defence: errors are replies
-        # Neither the framework's error page nor its log gets to see what was in the request. Of the exception only its
-        # kind and place are logged: its message may repeat a secret, its frames hold them, and reporting tools look.
-        place = "".join(traceback.format_tb(error.__traceback__))
+        # Neither the framework's error page nor its log gets to see what was in the request.
         where = route.path if route else "an unknown path"
-        _log.error("%s %s failed with %s at\n%s", request.method, where, type(error).__name__, place)
+        _log.error("%s %s failed with %s", request.method, where, kind_and_place(error))
         return _error_reply(KeyturnError(), route, core.settings)
 
 

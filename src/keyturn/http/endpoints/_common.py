@@ -9,7 +9,7 @@ from ..._ends import Origin
 from ..._flows import Outcome
 from ..._policy import Presented
 from ..._refresh_token import RefreshToken
-from ...errors import RequestError, ThrottledError, TokenInvalidError, TokenMissingError
+from ...errors import RequestError, ThrottledError, TokenInvalidError, TokenMissingError, kind_and_place
 from ...messages import Reply, Request
 from ...session import Client, Session, Transport
 from ...throttle import Attempt
@@ -99,8 +99,8 @@ async def hooked(
     for hook in core.reply_hooks:
         try:
             replaced = await core.call(hook, request.native, reply, principal, session)
-        except Exception:  # noqa: BLE001 - the session has turned already: an error page would only lose the answer
-            _log.exception("a reply hook failed")
+        except Exception as error:  # noqa: BLE001 - the session has turned: an error page would only lose the answer
+            _log.error("a reply hook failed with %s", kind_and_place(error))
             continue
         if isinstance(replaced, Reply):
             reply = replaced
