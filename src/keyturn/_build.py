@@ -65,6 +65,7 @@ def build_flows(
     floors: FloorMap,
     listeners: Iterable[Listener] = (),
     sightings: Callable[[], Mapping[str, int]] = dict,
+    keep_sightings: Callable[[Mapping[str, int]], object] = dict,
     client_ids: frozenset[str] = frozenset(),
 ) -> Flows:
     """Give the flows over these parts."""
@@ -80,5 +81,6 @@ def build_flows(
         issuer=Issuer(settings=settings, seals=seals, entropy=chance.entropy),
         ends=Ends(settings=settings, store=store, clock=chance.clock, floors=floors, teller=teller),
         sightings=sightings,
+        keep_sightings=keep_sightings,
         client_ids=client_ids,
     )

@@ -78,6 +78,7 @@ class Flows:
     issuer: Issuer
     ends: Ends
     sightings: Callable[[], Mapping[str, int]] = dict
+    keep_sightings: Callable[[Mapping[str, int]], object] = dict
     client_ids: frozenset[str] = frozenset()
 
     # --- sign-in ---------------------------------------------------------------------------------------------------
@@ -161,7 +162,11 @@ class Flows:
     async def acknowledge(self) -> None:
         """Tell the store which generations were seen in use, so that a predecessor is judged by what is known here."""
         if seen := self.sightings():
-            await self.store.acknowledge(seen)
+            try:
+                await self.store.acknowledge(seen)
+            except BaseException:  # a cancelled request too
+                self.keep_sightings(seen)
+                raise
 
     async def _carry_out(
         self, decision: _policy.Decision, row: Session | None, turn: Turn, origin: Origin

@@ -90,6 +90,22 @@ def test_trouble_in_reporting_sightings_answers_the_request_and_loses_none():
     assert front.row(device).delivered == 1
 
 
+@pytest.mark.ids("ST-05")
+def test_a_refresh_that_cannot_report_what_was_seen_forgets_none_of_it():
+    front = a_front()
+    device = front.device(transport="body")
+    front.advance(60)
+    spent = snapshot(device)
+    device.refresh()
+    front.check(device)
+    front.store.broken, front.store.but = True, frozenset({"advance", "get"})
+    assert spent.refresh().status == 503
+    front.store.broken = False
+    front.advance(3)
+    front.check(device)
+    assert front.row(device).delivered == 1
+
+
 # --- the staleness bound -------------------------------------------------------------------------------------------
 
 

@@ -158,7 +158,7 @@ class Guard:
             return
         try:
             await self.acknowledge(seen)
-        except StoreError:
+        except BaseException:  # a cancelled request too
             self.verifier.keep_sightings(seen)
             raise
 
