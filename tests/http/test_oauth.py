@@ -280,6 +280,18 @@ def test_an_unexpected_fault_is_a_server_error(monkeypatch):
     assert is_oauth_error(answer, 500, "server_error")
 
 
+@pytest.mark.ids("OA-02", "TOK-23")
+@pytest.mark.parametrize("path", ["/auth/token", "/auth/revoke"])
+def test_a_client_that_proves_itself_in_two_fields_at_once_is_refused(path):
+    front = a_front()
+    device = a_program(front, "shop-api")
+    form = {**GRANT, "refresh_token": device.refresh_token, "token": device.refresh_token}
+    for headers in ((authenticated(), authenticated(secret="wrong")), (authenticated(), bearer("x"))):
+        assert is_oauth_error(front.send("POST", path, form=form, headers=headers), 400, "invalid_request")
+    assert front.row(device).generation == 0
+    assert front.row(device).ended_at is None
+
+
 # --- the documentation page ----------------------------------------------------------------------------------------
 
 DOCS = {"username": "alice", "password": PASSWORD, "grant_type": "password"}

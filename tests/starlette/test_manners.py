@@ -448,6 +448,17 @@ def test_a_sign_in_by_other_means_puts_its_cookies_into_the_applications_respons
     assert client.get("/me", headers=headers).json() == {"subject": "u-alice", "amr": ["fed"], "via": "idp"}
 
 
+@pytest.mark.ids("M54", "RT-10")
+def test_a_sign_in_for_a_client_that_is_not_registered_is_a_fault_of_the_application(caplog):
+    site = a_site()
+    client = visitor(starlette_app(site.service))
+    answer = client.post("/plain-enter?client_id=shop-appi")
+    assert (answer.status_code, answer.json()["code"]) == (500, "error")
+    assert "'shop-appi' is not registered" in caplog.text
+    assert site.picture() == ({}, [])
+    assert client.post("/plain-enter?client_id=shop-web").status_code == 200
+
+
 def test_without_a_response_it_is_the_token_answer():
     site = a_site()
     client = visitor(starlette_app(site.service))

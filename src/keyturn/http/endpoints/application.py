@@ -11,7 +11,7 @@ from ..._policy import Presented
 from ...errors import ConfigurationError, TokenMissingError, TokenStaleError
 from ...messages import Reply, Request
 from ...session import Transport
-from ...users import Principal
+from ...users import DEFAULT_CLIENT, Principal
 from .. import credentials, forgery, replies
 from ..core import Core
 from . import _common, sign_in as own_login
@@ -65,6 +65,8 @@ async def sign_in(core: Core, request: Request, principal: Principal, how: SignI
     transport = how.transport or core.settings.transports[0]
     if transport not in core.settings.transports:
         raise ConfigurationError([f"sign_in asks for {transport} sessions, and settings.transports has none"])
+    if how.client_id != DEFAULT_CLIENT and how.client_id not in core.clients:
+        raise ConfigurationError([f"sign_in names a client, and {how.client_id!r} is not registered"])
     if transport == "cookie" and request.method not in forgery.SAFE_METHODS:
         forgery.require_own_page(request, core.settings)
     origin = _common.origin_of(request, how.device_name)

@@ -41,8 +41,10 @@ def _client_of(core: Core, request: Request, fields: Mapping[str, str]) -> str |
 
 
 def _client_credentials(request: Request, fields: Mapping[str, str]) -> tuple[str | None, str | None]:
-    header = request.header(b"authorization")
-    basic = bodies.basic(header) if header is not None else None
+    proofs = request.header_values(b"authorization")
+    if len(proofs) > 1:
+        raise RequestError("There is more than one Authorization field.")
+    basic = bodies.basic(proofs[0]) if proofs else None
     if basic is None:
         return fields.get("client_id"), fields.get("client_secret")
     client_id, secret = map(unquote_plus, basic)  # RFC 6749 section 2.3.1: form-encoded before Basic
