@@ -11,6 +11,7 @@ from .peers.environment import environment
 from .report import Goal, Table, at_most
 
 NAME = "start_up"
+WHOLE = "keyturn, with all that it names"
 #: side -> what is imported; the first is what every program pays.
 SIDES = {
     "nothing": "pass",
@@ -18,6 +19,7 @@ SIDES = {
     "PyJWT": "import jwt",
     "joserfc": "import joserfc.jwt",
     "keyturn": "import keyturn",
+    WHOLE: "from keyturn import *",
     "keyturn.fastapi": "import keyturn.fastapi",
     "FastAPI": "import fastapi",
 }
@@ -53,16 +55,22 @@ def _imported(what: str) -> tuple[float, list[str]]:
 
 def _table(rounds: Rounds, loaded: list[str]) -> Table:
     middle = medians(rounds)
-    ours = added(rounds, "keyturn", "nothing")
+    ours, whole = (added(rounds, side, "nothing") for side in ("keyturn", WHOLE))
     return Table(
         title="Imports (CPU ms)",
         rows={side: {"CPU ms": middle[side]} for side in SIDES},
         goals=[
             at_most("import keyturn: at most 60 ms", ours, 60, "ms"),
+            at_most(f"{WHOLE}: the same", whole, 60, "ms"),
             Goal(
                 aim="import keyturn loads no framework and no driver", found=", ".join(loaded) or "none", met=not loaded
             ),
         ],
-        notes=["Fresh interpreters whose bytecode is cached already. Half of ours is the library that signs."],
+        notes=[
+            (
+                "Fresh interpreters whose bytecode is cached already. `import keyturn` alone loads little: a name is loaded "
+                "when it is first used, and the second line of ours is what an application pays in the end."
+            )
+        ],
         rounds=rounds,
     )
