@@ -182,7 +182,7 @@ def _strict(payload: bytes) -> tuple[_Body, Mapping[str, Any]]:
         if _encode(whole) != payload:
             json.loads(payload, object_pairs_hook=distinct)
         extra = {name: frozen(whole[name], 2) for name in whole if name not in _KNOWN}
-    except (ValueError, RecursionError):
+    except (ValueError, RecursionError, msgspec.MsgspecError):  # not a ValueError before msgspec 0.20
         raise _invalid("JSON") from None
     if not _CONDITIONS.isdisjoint(extra):
         raise _invalid("a condition that is not known here")
@@ -281,5 +281,5 @@ def _extra(extra: Mapping[str, Any]) -> bytes:
         )
     try:
         return _encode(plain(extra, 1))
-    except (TypeError, ValueError):  # lone surrogates, numbers without end
+    except (TypeError, ValueError, msgspec.MsgspecError):  # lone surrogates, numbers without end
         raise KeyturnError(_NOT_JSON, code="claim_not_json") from None

@@ -14,7 +14,7 @@ from ._refresh_token import RefreshToken, seed_digest
 from .errors import kind_and_place
 from .events import Event, Listener, RefreshRequired, SessionEnded
 from .revocation import FloorMap
-from .session import Client, EndReason, Session
+from .session import ID_BYTES, Client, EndReason, Session, session_id_text
 from .settings import Settings
 from .stores import ENDED, Revocation, SessionStore
 
@@ -35,6 +35,8 @@ class Origin:
 
 
 NOWHERE: Final = Origin()
+#: No session has this id: a walk that goes on after it looks at all of them.
+_BEFORE_ALL: Final = session_id_text(bytes(ID_BYTES))
 
 
 def event(kind: type[Event], session: Session, origin: Origin, at: datetime, **more: Any) -> Event:
@@ -130,9 +132,15 @@ class Ends:
 
     async def purge(self, before: datetime | None, limit: int, progress: Callable[[int], None] | None = None) -> int:
         """Delete what was over before `before` (now where left out), step by step; give how many rows went."""
-        when = before or self.clock()
-        step = await self.store.purge(when, limit=limit)
+        now = self.clock()
+        when = before or now
+        # The first step drops what was announced before its moment: never more than has passed, or an ended session's
+        # access tokens would be good again in a process that starts now.
+        step = await self.store.purge(min(when, now), limit=limit)
         count = step.count
+        if when > now:
+            step = await self.store.purge(when, limit=limit, after=_BEFORE_ALL)
+            count += step.count
         while step.cursor is not None:
             if progress is not None:
                 progress(count)

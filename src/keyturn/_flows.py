@@ -181,7 +181,10 @@ class Flows:
                 return row, event(RefreshReissued, row, origin, turn.now)
             case Recover(generation) if row is not None:
                 # Before it is counted: while users cannot be loaded no answer comes, and eight such would be an alarm.
-                await self._load(row.subject)
+                # So would be claims that outgrew the access token.
+                principal = await self._load(row.subject)
+                if principal is not None:
+                    self.issuer.check({**principal.claims, **row.claims}, turn.now)
                 if session := await self.store.recover(turn.id, generation=generation, now=turn.now):
                     return session, event(RefreshRecovered, session, origin, turn.now)
             case CatchUp(generation):
@@ -225,7 +228,9 @@ class Flows:
 
     async def _user_of(self, session: Session, origin: Origin) -> Principal:
         principal = await self._load(session.subject)
-        if principal is None or principal.disabled or principal.subject != session.subject:
+        if principal is not None and principal.subject != session.subject:
+            raise ConfigurationError(["users.load gave another user than it was asked for: compare the subject's type"])
+        if principal is None or principal.disabled:
             await self.ends.end([session.id], EndReason.USER_DISABLED, origin)
             raise SessionEndedError(EndReason.USER_DISABLED.value)
         return principal

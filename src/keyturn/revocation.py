@@ -42,7 +42,7 @@ class FloorMap:
     at most twice as long. A million ended sessions take less than 100 MB.
     """
 
-    __slots__ = ("_halves", "_turn", "_turn_taken_at", "loaded_at", "position")
+    __slots__ = ("_halves", "_turn", "_turn_taken_at", "loaded_at", "position", "served_stale")
 
     def __init__(self) -> None:
         self._halves = (_Half(), _Half())
@@ -52,6 +52,8 @@ class FloorMap:
         self.loaded_at: datetime | None = None
         #: Where the log stood then, opaque.
         self.position: str | None = None
+        #: How many requests were answered on a picture older than the bound, because their methods are safe.
+        self.served_stale = 0
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({len(self)} entries, loaded_at={self.loaded_at})"

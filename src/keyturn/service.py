@@ -78,7 +78,8 @@ class Service:
         clients: registered programs.
         listeners: told what happened, one event each.
         reply_hooks: ``(request, reply, principal, session) -> Reply or None`` on login, refresh and logout.
-        readers: further places where access tokens may be found, asked after the standard ones.
+        readers: further places where access tokens may be found, asked after the standard ones; never a cookie, since
+            what they find is taken for a token that no browser sends by itself.
         chance: the clock and the entropy.
 
     Raises:

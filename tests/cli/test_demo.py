@@ -92,7 +92,7 @@ def terminal(folder: Path, *, columns: int = 100, warnings: str = "error", **env
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
         [sys.executable, "-W", warnings, "-c", ON_A_TERMINAL, "demo"], stdin=theirs, stdout=theirs, stderr=theirs,
-        env=settings, start_new_session=True, preexec_fn=hear_signals,
+        env=settings, start_new_session=True, preexec_fn=hear_signals,  # noqa: PLW1509 - no other thread runs here
     )  # fmt: skip
     os.close(theirs)
     try:

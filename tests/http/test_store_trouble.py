@@ -141,6 +141,19 @@ def test_beyond_the_bound_each_word_does_what_it_says(stale, method, beyond):
     assert asked(front, device, need, method) == "u-alice"
 
 
+@pytest.mark.ids("ST-05")
+def test_what_is_served_beyond_the_bound_is_counted():
+    front, device = stale_front(BOUND)
+    floors = front.service.verifier.floors
+    assert asked(front, device, Need(), UNSAFE) == 503
+    assert floors.served_stale == 0
+    assert asked(front, device, Need(), SAFE) == "u-alice"
+    assert floors.served_stale == 1
+    front.store.broken = False
+    assert asked(front, device, Need(), SAFE) == "u-alice"
+    assert floors.served_stale == 1
+
+
 @pytest.mark.ids("ST-05", "SE-02")
 @pytest.mark.parametrize("age", [0, 1, 60])
 def test_ask_reads_the_log_before_every_answer(age):

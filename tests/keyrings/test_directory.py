@@ -165,9 +165,16 @@ def test_all_files_that_are_too_open_are_told_at_once(source: DirectoryKeys, pat
     assert len(fault_of(path).splitlines()) == 4
 
 
-def test_a_directory_that_others_may_list_and_not_change_is_accepted(source: DirectoryKeys, path: Path):
-    path.chmod(0o755)
+def test_a_directory_that_its_group_may_list_and_not_change_is_accepted(source: DirectoryKeys, path: Path):
+    path.chmod(0o750)
     assert DirectoryKeys(path).ring == source.ring
+
+
+@pytest.mark.ids("KEY-08")
+@pytest.mark.parametrize("mode", [0o755, 0o701, 0o770, 0o777])
+def test_a_directory_that_is_open_to_the_world_is_refused_with_the_remedy(source: DirectoryKeys, path: Path, mode: int):
+    path.chmod(mode)
+    assert "chmod 700" in fault_of(path)
 
 
 def test_keys_that_nobody_may_change_are_read_without_writing(
@@ -191,7 +198,7 @@ def test_keys_that_nobody_may_change_are_read_without_writing(
 
 def test_a_link_to_a_key_file_is_followed(source: DirectoryKeys, path: Path, tmp_path: Path):
     mounted = tmp_path / "mounted"
-    mounted.mkdir()
+    mounted.mkdir(mode=0o700)
     for name in key_files(path):
         (mounted / name).symlink_to(path / name)
     (mounted / "..data").symlink_to(path)

@@ -95,9 +95,7 @@ async def on_event(event: object) -> None:
             pass
 
 
-def on_reply(
-    request: Request, reply: Reply, principal: Principal | None, session: Session | None
-) -> Reply | None:
+def on_reply(request: Request, reply: Reply, principal: Principal | None, session: Session | None) -> Reply | None:
     """An application's hook on replies."""
     return None if session is None else reply
 

@@ -118,6 +118,12 @@ class Guard:
                 raise
         if not self._is_fresh_enough(request, need):
             raise StoreError(cause="the log of ended sessions was not read for longer than the bound")
+        if self._is_stale():
+            self.verifier.floors.served_stale += 1
+
+    def _is_stale(self) -> bool:
+        age = self.verifier.age(self.clock())
+        return age is None or age >= self.settings.staleness_bound
 
     async def _read_or_go_on(self, request: Request, need: Need) -> None:
         if need.stale == "ask":

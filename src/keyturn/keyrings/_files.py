@@ -34,8 +34,8 @@ def read_all(directory: Path) -> dict[str, KeyText]:
         ConfigurationError: with a sentence for each file that others may read, or that cannot be read.
     """
     try:
-        faults = _directory_faults(directory)
         read = _read_settled(directory)
+        faults = _directory_faults(directory, empty=all(name.startswith(".") for name in read))
     except FileNotFoundError:
         return {}
     except OSError as trouble:
@@ -108,11 +108,12 @@ def unusable(path: Path, trouble: OSError) -> ConfigurationError:
     return ConfigurationError([f"The key directory {path} cannot be used: {trouble.strerror or 'unknown trouble'}."])
 
 
-def _directory_faults(directory: Path) -> list[str]:
+def _directory_faults(directory: Path, *, empty: bool) -> list[str]:
     mode = directory.stat().st_mode
-    # Who may write there may plant keys; who may only list it learns names of public keys.
-    if _HAS_MODES and stat.S_ISDIR(mode) and mode & 0o022:
-        return [f"Others may write to {directory} (mode {mode & 0o777:o}): run `chmod 700 {quote(str(directory))}`."]
+    # Who may write there may plant keys; who may look there learns when a file is open for a moment. An empty one that
+    # others may only look at is made private when it gets its keys.
+    if _HAS_MODES and stat.S_ISDIR(mode) and mode & (0o022 if empty else 0o027):
+        return [f"{directory} is open to others (mode {mode & 0o777:o}): run `chmod 700 {quote(str(directory))}`."]
     return []
 
 

@@ -197,6 +197,7 @@ async def step_up(core: Core, request: Request, _last: str) -> Reply:
         raise TokenStaleError(cause="step-up: the tokens belong to two sessions")
     attempt = _attempt(core, request, "step_up", session_id=claims.session_id)
     await _common.throttle(core, attempt)
+    await refuse_confidential(core, presented)
     if not await _proved(core, request, claims.subject, password, bodies.text(body, "username")):
         await core.throttle.failed(attempt)
         error = CredentialsError("The password is not right.")
