@@ -27,8 +27,8 @@ from .users import Principal, Users
 
 T = TypeVar("T")
 
-#: Measured on SQLite: steps of 500 rows keep refreshes waiting for less than 50 ms.
-PURGE_STEP: Final = 500
+#: A step of so many rows keeps refreshes waiting no longer than a commit does (benchmarks/purge_sqlite).
+PURGE_STEP: Final = 100
 _NO_ONE: Final = Client()
 
 

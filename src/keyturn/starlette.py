@@ -157,7 +157,15 @@ class Keyturn(Service):
         return claims
 
     def protect(self, app: _asgi.App, *scopes: str, need: Need | None = None) -> _asgi.App:
-        """Put a guard before a whole ASGI application: ``Mount("/api", app=auth.protect(api))``; see `claims`."""
+        """Put a guard before a whole ASGI application: ``Mount("/api", app=auth.protect(api))``; see `claims`.
+
+        It answers refusals itself, so it works around any application, and as ``Middleware(auth.protect)`` too.
+
+        Args:
+            app: what is guarded.
+            scopes: all of them are needed.
+            need: what is needed besides; takes the place of `scopes`.
+        """
         wanted = need or Need(scopes=frozenset(scopes))
 
         async def guarded(scope: _asgi.Scope, receive: _asgi.Receive, send: _asgi.Send) -> None:
@@ -165,7 +173,16 @@ class Keyturn(Service):
                 await app(scope, receive, send)
                 return
             conn = HTTPConnection(scope) if scope["type"] == "http" else WebSocket(scope, receive, send)
-            scope[_CLAIMS] = await self.check_connection(conn, wanted)
+            try:
+                scope[_CLAIMS] = await self.check_connection(conn, wanted)
+            except KeyturnError as error:
+                reply = error_reply(error, self.settings)
+                await (
+                    _asgi.refuse_socket(reply, scope, send)
+                    if isinstance(conn, WebSocket)
+                    else _asgi.send_reply(reply, send)
+                )
+                return
             await app(scope, receive, send)
 
         return guarded

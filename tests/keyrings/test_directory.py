@@ -382,13 +382,13 @@ def test_a_path_that_is_a_file_is_refused(tmp_path: Path, where: str):
     assert "is not a directory" in fault_of(tmp_path / where)
 
 
-@pytest.mark.parametrize("call", ["mkdir", "open", "listdir"])
+@pytest.mark.parametrize("call", ["mkdir", "open", "iterdir"])
 def test_a_place_that_may_not_be_used_is_told_by_name(path: Path, call: str, monkeypatch: pytest.MonkeyPatch):
     def denied(*arguments, **named):
         raise PermissionError(errno.EACCES, "Permission denied")
 
-    monkeypatch.setattr(os, call, denied)
-    assert fault_of(path.parent if call == "listdir" else path).endswith("cannot be used: Permission denied.")
+    monkeypatch.setattr(Path if call == "iterdir" else os, call, denied)
+    assert fault_of(path.parent if call == "iterdir" else path).endswith("cannot be used: Permission denied.")
 
 
 # -- Looking again

@@ -604,3 +604,19 @@ def test_a_sign_in_by_a_transport_that_the_settings_do_not_have_is_refused():
     answer = visitor(app).get("/callback")
     assert (answer.status_code, answer.json()["code"]) == (500, "error")
     assert "set-cookie" not in answer.headers
+
+
+@pytest.mark.ids("HT-01")
+def test_a_guard_before_a_whole_application_works_as_middleware_too():
+    site = a_site()
+
+    async def who(request):
+        return PlainTextResponse(site.service.claims(request).subject)
+
+    app = Starlette(routes=[Route("/who", who)], middleware=[Middleware(site.service.protect)])
+    site.service.install(app)
+    client = visitor(app)
+    nobody = client.get("/who")
+    assert (nobody.status_code, nobody.json()["code"]) == (401, "token_missing")
+    assert nobody.headers["www-authenticate"].startswith("Bearer")
+    assert client.get("/who", headers=sign_in(client)).text == "u-alice"

@@ -74,9 +74,11 @@ class SqliteWorld:
         self._folder = tempfile.TemporaryDirectory()
         self._path = Path(self._folder.name) / "sessions.db"
         self.store: Any = SqliteStore(self._path, synchronous="NORMAL")
+        self._copies: list[sqlite3.Connection] = []
 
     def snapshot(self) -> Any:
         copy = sqlite3.connect(":memory:")
+        self._copies.append(copy)
         self._copy(self._path, copy)
         return copy
 
@@ -95,6 +97,8 @@ class SqliteWorld:
 
     def close(self) -> None:
         self.store.close()
+        for copy in self._copies:
+            copy.close()
         self._folder.cleanup()
 
 

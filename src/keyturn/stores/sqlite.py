@@ -5,7 +5,9 @@ For one machine; several processes may use the file at once. Not for a network f
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
+import time
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -28,6 +30,8 @@ T = TypeVar("T")
 
 #: Rows that one transaction ends or drops at most where a verb concerns any number of them: some 10 ms of work.
 _STEP: Final = 1000
+#: Seconds between two steps of a purge, longer than a group of refreshes takes to commit.
+_BREATH: Final = 0.002
 #: RETURNING came with it.
 _OLDEST_SQLITE: Final = (3, 35, 0)
 
@@ -172,6 +176,8 @@ class SqliteStore:
         if after is None:
             await self._drop_announcements(at)
         count, cursor = await self._write(lambda connection: statements.purge(connection, at, start, limit))
+        if cursor is not None:
+            await _breathe()
         return Purged(count=count, cursor=None if cursor is None else session_id_text(cursor))
 
     async def _end_realm(self, realm: str, keep: bytes | None, ending: statements.Ending) -> list[Row]:
@@ -198,6 +204,16 @@ class SqliteStore:
     def _ask(self, call: Call[T]) -> Coroutine[Any, Any, T]:
         self._writer.submit(call)
         return call.answer()
+
+
+async def _breathe() -> None:
+    """Leave the file to refreshes for a moment: one writer after the other is all that SQLite knows."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        time.sleep(_BREATH)  # noqa: ASYNC251 - no loop runs here: the caller blocks
+    else:
+        await asyncio.sleep(_BREATH)
 
 
 def _session_or_none(row: Row | None) -> Session | None:
