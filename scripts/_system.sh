@@ -20,6 +20,8 @@ system_programs() {
     command -v chromium >/dev/null || missing+=(chromium)
     command -v node     >/dev/null || missing+=(nodejs)
     command -v npm      >/dev/null || missing+=(npm)
+    command -v curl     >/dev/null || missing+=(curl)
+    command -v git      >/dev/null || missing+=(git)
     [ ${#missing[@]} = 0 ] && return
     if may_install; then debian_install "${missing[@]}"
     else say "without ${missing[*]} some tests are skipped; KEYTURN_SETUP=1 installs what is missing"; fi
