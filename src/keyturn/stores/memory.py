@@ -10,7 +10,7 @@ from datetime import datetime
 
 from .._colour import Colour
 from ..errors import StoreError
-from ..session import EndReason, Session, is_live
+from ..session import EndReason, Session, is_live, session_id_bytes
 from . import ENDED, MAX_RECOVERIES, Changes, Purged, Revocation, Revocations, Turn
 from ._values import (
     claims_of,
@@ -128,7 +128,8 @@ class MemoryStore:
         with self._lock:
             if after is None:
                 self._drop_announcements(before)
-            looked_at = sorted(id_ for id_ in self._rows if after is None or id_ > after)[:limit]
+            start = b"" if after is None else _raw(after)
+            looked_at = sorted((id_ for id_ in self._rows if _raw(id_) > start), key=_raw)[:limit]
             over = [id_ for id_ in looked_at if _was_over(self._rows[id_], before)]
             for id_ in over:
                 del self._rows[id_]
@@ -205,6 +206,10 @@ def _changed(row: Session, changes: Changes | None) -> Session:
         claims=row.claims if changes.claims is None else changes.claims,
         binding=row.binding if changes.binding is None else changes.binding,
     )
+
+
+def _raw(id_: str) -> bytes:
+    return session_id_bytes(id_) or b""  # ids are kept in canonical form only; the text's order is another
 
 
 def _was_over(row: Session, before: datetime) -> bool:
