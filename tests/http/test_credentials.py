@@ -247,3 +247,17 @@ def test_every_malformed_token_gets_one_and_the_same_answer():
     assert {answer.seen for answer in answers} == {(401, "token_invalid")}
     assert len({(answer.body, repr(answer.reply.raw_headers())) for answer in answers}) == 1
     assert front.send("GET", "/auth/session", headers=[bearer(token)]).seen == (401, "token_expired")
+
+
+@pytest.mark.ids("CK-08", "CK-09", "DS-01")
+def test_a_flood_of_headers_and_cookies_is_read_once_and_changes_no_answer():
+    front = a_front()
+    device = front.device()
+    noise = [(b"x-%d" % number, b"v" * 50) for number in range(2000)]
+    crumbs = "; ".join(f"c{number}=kt_refresh" for number in range(3000))
+    jar = "; ".join(f"{name}={value}" for name, value in device.jar.items())
+    cookies = f"{crumbs}; {jar}; {crumbs}".encode()
+    headers = [*noise, (b"authorization", b"Bearer " + device.access_token.encode()), *noise]
+    answer = front.send("GET", "/auth/session", headers=headers, cookies=cookies)
+    assert answer.status == 200
+    assert front.send("GET", "/auth/session", headers=[*headers, headers[2000]], cookies=cookies).status == 400
