@@ -1032,7 +1032,7 @@ def quiet_racers(racing: Desk) -> Desk:
         entropy=racing.flows.entropy,
     )
     ends = replace(desk.flows.ends, floors=racing.verifier.floors)
-    desk.flows = replace(desk.flows, ends=ends, sightings=racing.verifier.take_sightings)
+    desk.flows = replace(desk.flows, ends=ends, report=racing.verifier.report)
     desk.verifier, desk.facts = racing.verifier, racing.facts
     teller = replace(desk.flows.ends.teller, listeners=(desk.facts.append,))
     desk.flows = replace(desk.flows, ends=replace(ends, teller=teller))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from os import PathLike
@@ -11,7 +11,7 @@ from os import PathLike
 from . import keyrings
 from ._colour import Caller
 from ._ends import Ends, Teller
-from ._flows import Flows
+from ._flows import Flows, Report
 from ._issuing import Issuer
 from ._seals import SealedRing
 from .events import Listener
@@ -64,8 +64,7 @@ def build_flows(
     call: Caller,
     floors: FloorMap,
     listeners: Iterable[Listener] = (),
-    sightings: Callable[[], Mapping[str, int]] = dict,
-    keep_sightings: Callable[[Mapping[str, int]], object] = dict,
+    report: Report | None = None,
     client_ids: frozenset[str] = frozenset(),
 ) -> Flows:
     """Give the flows over these parts."""
@@ -80,7 +79,6 @@ def build_flows(
         call=call,
         issuer=Issuer(settings=settings, seals=seals, entropy=chance.entropy),
         ends=Ends(settings=settings, store=store, clock=chance.clock, floors=floors, teller=teller),
-        sightings=sightings,
-        keep_sightings=keep_sightings,
+        report=report,
         client_ids=client_ids,
     )

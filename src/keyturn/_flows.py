@@ -5,10 +5,10 @@ The order is the same everywhere: the store's step, then the user, then the toke
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from . import _admission, _policy
 from ._admission import Start
@@ -47,6 +47,9 @@ from .stores import SessionStore, Turn
 from .tokens import TokenPair
 from .users import Principal, Users
 
+#: `Verifier.report`: tells first sightings to the function it is given.
+Report: TypeAlias = Callable[[Callable[[Mapping[str, int]], Awaitable[None]]], Awaitable[None]]
+
 #: Row 8 of the table: the row moves under us only as often as others turn it.
 _ATTEMPTS: Final = 3
 
@@ -77,8 +80,7 @@ class Flows:
     call: Caller
     issuer: Issuer
     ends: Ends
-    sightings: Callable[[], Mapping[str, int]] = dict
-    keep_sightings: Callable[[Mapping[str, int]], object] = dict
+    report: Report | None = None
     client_ids: frozenset[str] = frozenset()
 
     # --- sign-in ---------------------------------------------------------------------------------------------------
@@ -161,12 +163,8 @@ class Flows:
 
     async def acknowledge(self) -> None:
         """Tell the store which generations were seen in use, so that a predecessor is judged by what is known here."""
-        if seen := self.sightings():
-            try:
-                await self.store.acknowledge(seen)
-            except BaseException:  # a cancelled request too
-                self.keep_sightings(seen)
-                raise
+        if self.report is not None:
+            await self.report(self.store.acknowledge)
 
     async def _carry_out(
         self, decision: _policy.Decision, row: Session | None, turn: Turn, origin: Origin

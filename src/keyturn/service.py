@@ -257,7 +257,7 @@ class Service:
         flows = build_flows(
             inputs.settings, inputs.store, inputs.keys, inputs.users,
             chance=inputs.chance, call=call, floors=verifier.floors, listeners=inputs.listeners,
-            sightings=verifier.take_sightings, keep_sightings=verifier.keep_sightings, client_ids=frozenset(clients),
+            report=verifier.report, client_ids=frozenset(clients),
         )  # fmt: skip
         guard = Guard(
             settings=inputs.settings, verifier=verifier, clock=clock, feed=inputs.store,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -191,6 +191,20 @@ class Verifier:
     def keep_sightings(self, sightings: Mapping[str, int]) -> None:
         """Take sightings back that could not be told; the next `take_sightings` gives them again."""
         self._sightings.keep(sightings)
+
+    async def report(self, acknowledge: Callable[[Mapping[str, int]], Awaitable[None]]) -> None:
+        """Tell first sightings to whoever notes them; what cannot be told is kept for the next time.
+
+        Args:
+            acknowledge: `SessionStore.acknowledge`; what it raises goes on to the caller.
+        """
+        if not (seen := self.take_sightings()):
+            return
+        try:
+            await acknowledge(seen)
+        except BaseException:  # a cancelled request too
+            self.keep_sightings(seen)
+            raise
 
     def _first_sight(self, token: str, view: _View, now: datetime) -> _Seen:
         try:

@@ -182,7 +182,7 @@ def a_desk(
         call=call,
         floors=verifier.floors,
         listeners=(*listeners, facts.append),
-        sightings=verifier.take_sightings,
+        report=verifier.report,
         client_ids=client_ids,
     )
     return Desk(

@@ -160,13 +160,8 @@ class Guard:
         await self._report()
 
     async def _report(self) -> None:
-        if self.acknowledge is None or not (seen := self.verifier.take_sightings()):
-            return
-        try:
-            await self.acknowledge(seen)
-        except BaseException:  # a cancelled request too
-            self.verifier.keep_sightings(seen)
-            raise
+        if self.acknowledge is not None:
+            await self.verifier.report(self.acknowledge)
 
     # --- the rule --------------------------------------------------------------------------------------------------
 
