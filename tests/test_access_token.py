@@ -633,7 +633,9 @@ def test_our_own_claims_have_one_type(changes):
     assert why_refused(signed(key(), body(**changes))) == "JSON"
 
 
-@pytest.mark.parametrize("binding", ["", "A", "A" * 42, "A" * 44, "A" * 42 + "B", "!" * 43, "A" * 42 + "="])
+@pytest.mark.parametrize(
+    "binding", ["", "A", "A" * 42, "A" * 44, "A" * 42 + "B", "!" * 43, "A" * 42 + "=", "A" * 42 + "+", "A" * 42 + "é"]
+)
 def test_a_binding_that_is_none_does_not_make_a_token_unbound(binding):
     assert why_refused(signed(key(), body(bnd=binding))) == "binding"
 

@@ -6,7 +6,7 @@ The value never changes for the life of a session, so tabs that refresh side by 
 from __future__ import annotations
 
 import hashlib
-from base64 import urlsafe_b64decode, urlsafe_b64encode
+from base64 import urlsafe_b64encode
 from hmac import compare_digest
 from typing import Final
 
@@ -40,14 +40,3 @@ def proves(value: str | None, digest: bytes | None) -> bool:
 def claim_of(digest: bytes) -> str:
     """Give a binding digest as the ``bnd`` claim writes it."""
     return urlsafe_b64encode(digest).rstrip(b"=").decode("ascii")
-
-
-def digest_of(claim: str) -> bytes | None:
-    """Give the digest that a ``bnd`` claim names, None for one that is not canonical."""
-    if len(claim) != _CHARACTERS:
-        return None
-    try:
-        digest = urlsafe_b64decode(claim + "=")
-    except ValueError:
-        return None
-    return digest if claim_of(digest) == claim else None
