@@ -1,19 +1,16 @@
-"""What every test can ask for: a program of the machine, and the table of promises that the tests decide."""
+"""What every test can ask for: a program of the machine, a database, and the table of promises that the tests decide."""
 
-import os
-import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.promises import KNOWN_ID, ids_of, table_of, write_table
 from tests.support.effort import register_profiles
+from tests.support.programs import find_program
+from tests.support.servers import MariadbServer, PostgresqlServer, remove_run_folder
 
 register_profiles()
-
-# Debian's names of the programs that tests need besides Python, where they differ.
-DEBIAN_PACKAGES = {"node": "nodejs"}
 
 
 @pytest.fixture(scope="session")
@@ -28,12 +25,18 @@ def need() -> Callable[[str], str]:
     return find_program
 
 
-def find_program(name: str) -> str:
-    """Return the program's path, or say how to get it."""
-    if path := shutil.which(name):
-        return path
-    reason = f"needs {name}: apt-get install {DEBIAN_PACKAGES.get(name, name)}, or KEYTURN_SETUP=1 make setup"
-    return pytest.fail(reason) if os.environ.get("CI") == "true" else pytest.skip(reason)
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[PostgresqlServer]:
+    """A PostgreSQL that all tests share: ask it for a database, and leave its settings alone."""
+    with PostgresqlServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def mariadb() -> Iterator[MariadbServer]:
+    """A MariaDB that all tests share: ask it for a database, and leave its settings alone."""
+    with MariadbServer() as server:
+        yield server
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -52,3 +55,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     """Write the table when asked; with --collect-only too, so that it costs no run."""
     if path := session.config.getoption("--ids-report"):
         write_table(table_of(session.items), Path(path))
+
+
+def pytest_unconfigure() -> None:
+    """Remove the folder of the servers' data."""
+    remove_run_folder()
