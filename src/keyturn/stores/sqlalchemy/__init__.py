@@ -1,0 +1,1 @@
+"""PostgreSQL and MariaDB, through SQLAlchemy's Core."""

@@ -1,0 +1,124 @@
+"""The tables, as SQLAlchemy's metadata: what the migrations make and what `alembic check` compares a database with.
+
+Times are integers: microseconds since 1970, UTC. So they come back exactly as they were given, whatever the driver, the
+session's time zone and the server's idea of summer time; a person reads them with ``to_timestamp(expires_at / 1e6)``
+or ``from_unixtime(expires_at / 1e6)``.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    String,
+    Table,
+    Text,
+)
+from sqlalchemy.dialects import mysql
+from sqlalchemy.types import TypeEngine
+
+#: Counted up by each migration that changes a table, and kept in `log`: a program refuses tables that it does not know.
+VERSION: Final = 1
+
+#: Percent. An update stays on its page, and no index hears of it, where the page has room for the row's next version;
+#: a fifth of a page is room for four or five rows, and old versions are swept out when the page is next visited.
+_FILL_FACTOR: Final = 80
+
+_MARIADB: Final = ("mysql", "mariadb")
+
+metadata: Final = MetaData()
+
+
+def _binary(length: int) -> TypeEngine[bytes]:
+    return LargeBinary().with_variant(mysql.BINARY(length), *_MARIADB)
+
+
+def _word(length: int) -> TypeEngine[str]:
+    """Give the type of a text that is compared or indexed; "C" is an order that no update of a C library changes."""
+    return Text(collation="C").with_variant(String(length), *_MARIADB)
+
+
+def _json() -> TypeEngine[str]:
+    """Give the type of JSON in ASCII: engines' own JSON types change numbers, keys' order and lone surrogates."""
+    return Text().with_variant(mysql.MEDIUMTEXT(), *_MARIADB)
+
+
+#: Texts are compared octet by octet: "Ana" is not "ana", and "ana " is not "ana".
+_OPTIONS: Final[dict[str, Any]] = {
+    f"{engine}_{option}": value
+    for engine in _MARIADB
+    for option, value in (("engine", "InnoDB"), ("charset", "utf8mb4"), ("collate", "utf8mb4_nopad_bin"))
+}
+
+# The primary key begins with the month in which a session ends at the latest: old months lie together at its beginning,
+# and a table may be partitioned by it. The id repeats it in its first two bytes. Nothing that a refresh changes is
+# indexed.
+session: Final = Table(
+    "keyturn_session",
+    metadata,
+    Column("bucket", Integer, primary_key=True, autoincrement=False),
+    Column("id", _binary(16), primary_key=True),
+    Column("realm", _word(32), nullable=False),
+    Column("subject", _word(255), nullable=False),
+    Column("client_id", Text, nullable=False),
+    Column("transport", _word(16), nullable=False),
+    Column("remember", Boolean, nullable=False),
+    Column("seed_digest", _binary(32), nullable=False),
+    Column("binding", _binary(32)),
+    Column("generation", BigInteger, nullable=False),
+    Column("delivered", BigInteger, nullable=False),
+    Column("floor", BigInteger, nullable=False),
+    Column("access_floor", BigInteger, nullable=False),
+    Column("rotated_at", BigInteger, nullable=False),
+    Column("recovered_at", BigInteger),
+    Column("recoveries", Integer, nullable=False),
+    Column("authenticated_at", BigInteger, nullable=False),
+    Column("amr", _json(), nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("idle_expires_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("ended_at", BigInteger),
+    Column("end_reason", _word(32)),
+    Column("scope", Text),
+    Column("claims", _json(), nullable=False),
+    Column("user_agent", Text, nullable=False),
+    Column("ip", Text, nullable=False),
+    Column("device_name", Text, nullable=False),
+    Index("keyturn_session_subject", "realm", "subject"),
+    postgresql_with={"fillfactor": _FILL_FACTOR},
+    **_OPTIONS,
+)
+
+# One row. Every transaction that appends to the revocation log increments `head` first and so waits for those that did
+# before: numbers are in commit order, which a sequence's are not. Ends are rare; refreshes never come here.
+log: Final = Table(
+    "keyturn_log",
+    metadata,
+    Column("id", SmallInteger, primary_key=True, autoincrement=False),
+    Column("version", Integer, nullable=False),
+    Column("epoch", _word(16), nullable=False),
+    Column("head", BigInteger, nullable=False),
+    Column("dropped", BigInteger, nullable=False),
+    CheckConstraint("id = 1", name="keyturn_log_one_row"),
+    **_OPTIONS,
+)
+
+revocation: Final = Table(
+    "keyturn_revocation",
+    metadata,
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("session_id", _binary(16), nullable=False),
+    Column("floor", BigInteger, nullable=False),
+    Column("until", BigInteger, nullable=False),
+    Index("keyturn_revocation_until", "until"),
+    **_OPTIONS,
+)
