@@ -3,16 +3,11 @@
 import logging
 from dataclasses import replace
 from datetime import timedelta
-from random import Random
-from typing import Any
 
 import pytest
 
-from keyturn._admission import Start
 from keyturn._application import async_faults
 from keyturn._ends import Origin
-from keyturn._flows import Outcome
-from keyturn._refresh_token import RefreshToken
 from keyturn.errors import (
     BindingMismatchError,
     ConfigurationError,
@@ -24,31 +19,22 @@ from keyturn.errors import (
     StoreError,
     TokenError,
     TokenExpiredError,
-    TokenInvalidError,
-    TokenStaleError,
 )
 from keyturn.events import (
     RefreshRecovered,
     RefreshRefused,
-    RefreshRequired,
     ReuseDetected,
     SessionEnded,
     SessionRefreshed,
     SessionStarted,
-    SessionSteppedUp,
-    StoreWentBack,
 )
 from keyturn.keyrings.directory import DirectoryKeys
 from keyturn.keys import rotate_access
 from keyturn.session import Client, EndReason
-from keyturn.settings import Settings
 from keyturn.stores.memory import MemoryStore
 from keyturn.testing.clock import ManualClock
 from keyturn.testing.entropy import CountingEntropy
-from keyturn.users import Principal
-from keyturn.verifier import Verifier
-from tests.support.desk import ALICE, BOB, KEYS, Desk, Device, People, a_desk
-from tests.support.interleaving import PausingStore, call_pausing, explore, run_interleaved
+from tests.support.desk import ALICE, BOB, Desk, People, a_desk, generation, is_over
 from tests.support.rows import DAY, LEEWAY, settings_with
 
 SECOND = timedelta(seconds=1)
@@ -60,19 +46,6 @@ TRANSPORTS = ["cookie", "body"]
 @pytest.fixture
 def desk() -> Desk:
     return a_desk(MemoryStore())
-
-
-def generation(desk: Desk, device: Device) -> int:
-    return desk.presented(device).token.generation
-
-
-def is_over(desk: Desk, device: Device) -> bool:
-    """Whether neither of a device's tokens is good for anything."""
-    with pytest.raises(TokenError):
-        desk.verify(device.access_token, device.binding)
-    with pytest.raises(TokenError):
-        desk.ask(device)
-    return desk.row(device).ended_at is not None
 
 
 # --- signing in -----------------------------------------------------------------------------------------------------
@@ -159,13 +132,6 @@ def test_a_login_makes_room_for_itself_where_the_limit_refuses(desk):
     assert is_over(strict, old)
 
 
-@pytest.mark.ids("SE-01", "RT-07", "M21")
-def test_a_login_that_carries_a_made_up_seed_ends_nothing(desk):
-    device = desk.sign_in()
-    desk.sign_in(presented=replace(desk.presented(device).token, seed=b"\0" * 16))
-    desk.refresh(device)
-
-
 # --- the common case ------------------------------------------------------------------------------------------------
 
 
@@ -224,42 +190,6 @@ def test_a_fresh_sign_in_may_turn_at_once(desk):
 # --- answers that are lost, late, doubled ---------------------------------------------------------------------------
 
 
-@pytest.mark.ids("M07", "RT-06", "P3")
-@pytest.mark.parametrize("transport", TRANSPORTS)
-def test_a_lost_answer_is_fetched_again_and_the_next_refresh_works(desk, transport):
-    device = desk.sign_in(transport=transport)
-    lost = desk.ask(device)
-    desk.advance(2 * SECOND)
-    retried = desk.ask(device)
-    assert retried.pair.refresh_token == lost.pair.refresh_token
-    assert not retried.turned
-    desk.use(device.take(retried))
-    desk.advance(HOUR)
-    assert desk.use(desk.refresh(device)).generation == 2
-    assert desk.told(ReuseDetected) == []
-
-
-@pytest.mark.ids("M07", "P3", "P5")
-def test_an_answer_lost_on_friday_is_fetched_on_monday(desk):
-    device = desk.sign_in()
-    desk.use(device)
-    desk.advance(HOUR)
-    lost = desk.ask(device)
-    before = desk.row(device)
-    desk.advance(3 * DAY)
-    recovered = desk.ask(device)
-    assert recovered.pair.refresh_token == lost.pair.refresh_token
-    now = desk.clock()
-    assert desk.row(device) == replace(before, recovered_at=now, recoveries=1)
-    assert len(desk.told(RefreshRecovered)) == 1
-    desk.use(device.take(recovered))
-    desk.advance(HOUR)
-    assert desk.ask(device).turned
-    assert desk.row(device).recoveries == 1  # this generation needed one
-    desk.advance(HOUR)
-    desk.refresh(device.take(desk.ask(device)))
-
-
 @pytest.mark.ids("P3", "P4")
 def test_seven_lost_answers_in_a_row_are_forgiven_and_a_mirror_is_found_in_the_end(desk):
     device = desk.sign_in()
@@ -285,77 +215,6 @@ def test_recoveries_are_counted_until_a_generation_needs_none(desk):
     assert desk.row(device).recoveries == 3
     desk.refresh(device)
     assert desk.row(device).recoveries == 0
-
-
-@pytest.mark.ids("M08")
-def test_the_window_does_not_slide_with_its_use(desk):
-    thief = desk.sign_in()
-    victim = desk.refresh(thief.copy())
-    desk.use(victim)
-    desk.advance(LEEWAY - SECOND)
-    assert not desk.ask(thief).turned
-    desk.advance(LEEWAY - SECOND)
-    with pytest.raises(SessionEndedError):
-        desk.ask(thief)
-    assert is_over(desk, victim)
-
-
-@pytest.mark.ids("M06", "RT-06")
-@pytest.mark.parametrize("transport", TRANSPORTS)
-def test_two_generations_old_is_reuse_even_inside_the_leeway(desk, transport):
-    device = desk.sign_in(transport=transport)
-    oldest = device.copy()
-    desk.refresh(device)
-    desk.require(device)  # lets a cookie session turn at once
-    desk.refresh(device)
-    assert generation(desk, device) == 2
-    with pytest.raises(SessionEndedError):
-        desk.ask(oldest)
-    assert desk.told(ReuseDetected)[0].behind == 2
-
-
-@pytest.mark.ids("M15")
-def test_a_request_with_the_stale_cookie_forty_milliseconds_after_the_refresh_works(desk):
-    device = desk.sign_in()
-    desk.use(desk.refresh(device))
-    desk.advance(LEEWAY)
-    stale = device.copy()
-    desk.use(desk.refresh(device))
-    desk.advance(0.040)
-    assert desk.ask(stale).pair.refresh_token == device.refresh_token
-    assert desk.told(ReuseDetected) == []
-
-
-@pytest.mark.ids("M11")
-@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
-@pytest.mark.parametrize("apart", [0, 3, 9])
-def test_two_answers_may_reach_one_jar_in_either_order(desk, order, apart):
-    jar = desk.sign_in()
-    for _ in range(3):
-        desk.advance(HOUR)
-        answers = [desk.ask(jar)]
-        desk.advance(apart)
-        answers.append(desk.ask(jar))
-        for which in order:
-            jar.take(answers[which])
-        desk.use(jar)
-    assert desk.told(ReuseDetected) == []
-
-
-@pytest.mark.ids("M03", "P7")
-def test_replays_in_the_same_instant_are_told_apart_by_generation(desk):
-    """Time stands still: many turns, and each old token is still known for what it is."""
-    device = desk.sign_in(transport="body")
-    olds = []
-    for _ in range(5):
-        olds.append(device.copy())
-        desk.use(desk.refresh(device))
-    assert generation(desk, device) == 5
-    assert desk.ask(olds[-1]).pair.refresh_token == device.refresh_token
-    with pytest.raises(SessionEndedError):
-        desk.ask(olds[-2])
-    (alarm,) = desk.told(ReuseDetected)
-    assert (alarm.behind, alarm.since_rotation) == (2, timedelta(0))
 
 
 # --- two holders ----------------------------------------------------------------------------------------------------
@@ -391,66 +250,6 @@ def test_one_behind_delivered_and_outside_the_leeway_is_an_alarm_and_a_microseco
     with pytest.raises(SessionEndedError):
         desk.ask(thief)
     assert is_over(desk, victim)
-
-
-@pytest.mark.ids("M09", "P4")
-@pytest.mark.parametrize("transport", TRANSPORTS)
-@pytest.mark.parametrize("thief_first", [True, False])
-def test_a_thief_who_goes_on_using_a_copy_collides_with_the_victim(desk, transport, thief_first):
-    """There is one line of tokens and no branches: two holders who both use theirs cannot both go on."""
-    victim = desk.sign_in(transport=transport)
-    desk.use(victim)
-    thief = victim.copy()
-    order = [thief, victim] if thief_first else [victim, thief]
-    for turn in range(4):
-        desk.advance(HOUR)
-        try:
-            desk.use(desk.refresh(order[turn % 2]))
-        except SessionEndedError:
-            break
-    assert len(desk.told(ReuseDetected)) == 1
-    assert is_over(desk, victim)
-    assert is_over(desk, thief)
-
-
-@pytest.mark.ids("M12")
-def test_an_alarm_ends_one_session_and_no_other_device(desk):
-    phone, laptop = desk.sign_in(), desk.sign_in()
-    spent = phone.copy()
-    desk.refresh(phone)
-    desk.advance(HOUR)
-    desk.refresh(phone)
-    with pytest.raises(SessionEndedError):
-        desk.ask(spent)
-    assert is_over(desk, phone)
-    desk.use(desk.refresh(laptop))
-
-
-@pytest.mark.ids("M17", "RT-18")
-def test_a_token_of_29_days_ago_still_alarms(desk):
-    device = desk.sign_in()
-    spent = device.copy()
-    for _ in range(29):
-        desk.advance(DAY)
-        desk.use(desk.refresh(device))
-    with pytest.raises(SessionEndedError):
-        desk.ask(spent)
-    assert desk.told(ReuseDetected)[0].behind == 29
-    assert is_over(desk, device)
-
-
-@pytest.mark.ids("M21", "RT-07")
-def test_a_hundred_forged_tokens_with_a_real_session_id_leave_the_victim_signed_in(desk):
-    """Not only values without a good tag: with the refresh key in hand, the seed is still missing."""
-    victim = desk.sign_in()
-    known = desk.presented(victim).token
-    chance = CountingEntropy("thief")
-    for n in range(100):
-        token = RefreshToken(key_id=known.key_id, session_id=known.session_id, generation=n, seed=chance(16))
-        with pytest.raises(SessionEndedError):
-            desk.run(desk.flows.refresh(replace(desk.presented(victim), token=token)))
-    desk.use(desk.refresh(victim))
-    assert desk.told(ReuseDetected, SessionEnded) == []
 
 
 # --- wrong hands, wrong client, wrong realm -------------------------------------------------------------------------
@@ -489,39 +288,6 @@ def test_a_request_in_another_clients_name_is_refused_and_ends_nothing(desk):
     desk.refresh(device, client_id="shop")
     assert desk.verify(device.access_token, device.binding).client_id == "shop"
     assert desk.told(SessionEnded) == []
-
-
-@pytest.mark.ids("M22")
-@pytest.mark.parametrize("transport", TRANSPORTS)
-def test_realms_share_a_ring_a_store_and_subjects_and_nothing_else(transport):
-    store, clock = MemoryStore(), ManualClock()
-    seven = Principal(subject="7")
-    shop, staff = (
-        a_desk(
-            store,
-            clock=clock,
-            people=People(seven),
-            settings=settings_with(realm=realm),
-            entropy=CountingEntropy(realm),
-        )
-        for realm in ("default", "staff")
-    )
-    customer, employee = shop.sign_in(seven, transport), staff.sign_in(seven, transport)
-    for here, foreign in ((shop, employee), (staff, customer)):
-        with pytest.raises(TokenInvalidError):
-            here.presented(foreign)
-        with pytest.raises(TokenInvalidError):
-            here.verify(foreign.access_token, foreign.binding)
-        # Even a row of the other realm, reached with its genuine parts, is not there.
-        there = staff if here is shop else shop
-        presented = there.presented(foreign)
-        token = presented.token
-        with pytest.raises(SessionEndedError):
-            here.run(here.flows.refresh(presented))
-        assert here.run(here.flows.ends.get(token.session_id)) is None
-        assert here.run(here.flows.ends.end_by_token(token)) is None
-    assert shop.run(shop.flows.ends.end_all("7", EndReason.LOGOUT_ALL))
-    staff.use(staff.refresh(employee))
 
 
 # --- scope ----------------------------------------------------------------------------------------------------------
@@ -784,14 +550,6 @@ def test_a_genuine_token_of_any_generation_logs_out_with_an_expired_access_token
     assert [fact.reason for fact in desk.told(SessionEnded)] == [EndReason.LOGOUT]
 
 
-@pytest.mark.ids("M21", "RT-07")
-def test_a_made_up_seed_logs_nobody_out(desk):
-    device = desk.sign_in()
-    token = replace(desk.presented(device).token, seed=b"\0" * 16)
-    assert desk.run(desk.flows.ends.end_by_token(token)) is None
-    desk.use(device)
-
-
 @pytest.mark.ids("SE-04", "SE-08", "RT-12")
 def test_all_sessions_of_a_user_end_but_the_one_that_is_kept(desk):
     devices = [desk.sign_in() for _ in range(4)]
@@ -835,43 +593,6 @@ def test_where_the_limit_refuses_nobody_is_signed_out():
 # --- step-up and require --------------------------------------------------------------------------------------------
 
 
-@pytest.mark.ids("M14", "SE-07")
-@pytest.mark.parametrize("transport", TRANSPORTS)
-def test_after_a_step_up_everything_older_is_dead_at_once_and_nobody_is_accused(desk, transport):
-    device = desk.sign_in(transport=transport, amr=("pwd",))
-    desk.refresh(device)
-    before = device.copy()
-    desk.advance(5 * SECOND)  # no wait applies
-    device.take(desk.step_up(device, amr=("pwd", "otp"), claims={"level": 2}))
-    with pytest.raises(TokenStaleError):
-        desk.verify(before.access_token, before.binding)
-    with pytest.raises(TokenStaleError):
-        desk.ask(before)
-    claims = desk.use(device)
-    assert (claims.generation, claims.amr, claims.authenticated_at) == (2, ("pwd", "otp"), desk.clock())
-    assert claims.extra["level"] == 2
-    assert desk.told(ReuseDetected, SessionEnded) == []
-    assert len(desk.told(SessionSteppedUp)) == 1
-    desk.advance(HOUR)
-    assert desk.use(desk.refresh(device)).amr == ("pwd", "otp")
-
-
-@pytest.mark.ids("M14")
-def test_a_step_up_with_a_token_that_is_not_current_changes_nothing(desk):
-    device = desk.sign_in()
-    olds = [device.copy()]
-    desk.refresh(device)
-    olds.append(device.copy())
-    desk.advance(HOUR)
-    desk.refresh(device)
-    before = desk.row(device)
-    for old in olds:
-        with pytest.raises(TokenStaleError):
-            desk.step_up(old)
-    assert desk.row(device) == before
-    assert desk.told(ReuseDetected, SessionSteppedUp) == []
-
-
 def test_a_step_up_of_a_session_that_is_over_says_so(desk):
     device = desk.sign_in()
     desk.end(device)
@@ -891,350 +612,6 @@ def test_a_step_up_may_bind_anew_and_the_old_binding_is_worth_nothing(desk):
         desk.ask(replace(device, binding=old))
     with pytest.raises(BindingMismatchError):
         desk.verify(device.access_token, old)
-
-
-@pytest.mark.ids("M26")
-def test_a_lost_step_up_answer_means_signing_in_again_and_no_alarm(desk):
-    device = desk.sign_in()
-    desk.step_up(device)  # lost
-    for later in (0, 5, 3600):
-        desk.advance(later)
-        with pytest.raises(TokenStaleError):
-            desk.ask(device)
-    assert desk.row(device).ended_at is None
-    assert desk.told(ReuseDetected) == []
-    assert {fact.code for fact in desk.told(RefreshRefused)} == {"token_stale"}
-
-
-@pytest.mark.ids("M26", "RT-12")
-@pytest.mark.parametrize("transport", TRANSPORTS)
-def test_a_change_of_roles_makes_access_tokens_stale_and_a_silent_refresh_mends_it(desk, transport):
-    device = desk.sign_in(transport=transport)
-    desk.use(desk.refresh(device))
-    desk.people.known["alice"] = replace(ALICE, scopes=frozenset({"admin"}))
-    desk.require(device)
-    with pytest.raises(TokenStaleError):
-        desk.verify(device.access_token, device.binding)
-    assert desk.use(desk.refresh(device)).scope == {"admin"}
-    assert desk.told(ReuseDetected) == []
-    assert [fact.session_ids for fact in desk.told(RefreshRequired)] == [(desk.row(device).id,)]
-
-
-@pytest.mark.ids("M26")
-def test_a_change_of_roles_while_an_answer_is_lost_raises_no_alarm(desk):
-    device = desk.sign_in()
-    desk.ask(device)  # lost
-    desk.require(device)
-    desk.advance(2 * SECOND)
-    desk.refresh(device)  # the same successor, whose access token is stale at once
-    with pytest.raises(TokenStaleError):
-        desk.verify(device.access_token, device.binding)
-    desk.use(desk.refresh(device))  # one further refresh, as the protocol allows
-    assert desk.told(ReuseDetected) == []
-
-
-# --- the store went back --------------------------------------------------------------------------------------------
-
-
-def went_back(desk: Desk, device: Device, to: int) -> None:
-    """A failover to a copy of the row as it was some generations ago."""
-    row = desk.row(device)
-    desk.store._rows[row.id] = replace(row, generation=to, delivered=to, rotated_at=desk.clock() - HOUR)
-
-
-@pytest.mark.ids("M25", "P1")
-def test_a_row_that_lost_writes_catches_up_with_the_honest_and_knows_the_thief(desk):
-    device = desk.sign_in()
-    stolen = device.copy()
-    for _ in range(4):
-        desk.advance(HOUR)
-        desk.use(desk.refresh(device))
-    went_back(desk, device, to=0)
-    desk.use(desk.refresh(device))
-    assert desk.row(device).generation == 5
-    (fact,) = desk.told(StoreWentBack)
-    assert (fact.row_generation, fact.token_generation) == (0, 4)
-    with pytest.raises(SessionEndedError):
-        desk.ask(stolen)
-    assert desk.told(ReuseDetected)[0].behind == 5
-
-
-@pytest.mark.ids("M25")
-def test_a_thief_who_comes_first_after_the_loss_does_not_shut_the_honest_out_and_is_found(desk):
-    device = desk.sign_in()
-    thief = device.copy()
-    for _ in range(4):
-        desk.advance(HOUR)
-        desk.use(desk.refresh(device))
-    went_back(desk, device, to=0)
-    desk.refresh(thief)
-    desk.use(desk.refresh(device))
-    assert desk.row(device).generation == 5
-    desk.advance(HOUR)
-    with pytest.raises(SessionEndedError):
-        desk.ask(thief)
-    assert len(desk.told(ReuseDetected)) == 1
-
-
-@pytest.mark.ids("M25")
-def test_two_tabs_that_catch_up_together_get_the_same_token(desk):
-    device = desk.sign_in()
-    for _ in range(3):
-        desk.advance(HOUR)
-        desk.refresh(device)
-    went_back(desk, device, to=1)
-    first, second = desk.ask(device), desk.ask(device)
-    assert first.pair.refresh_token == second.pair.refresh_token
-    assert len(desk.told(StoreWentBack)) == 1
-
-
-# --- side by side ---------------------------------------------------------------------------------------------------
-
-
-def pausing_desk(**how: Any) -> Desk:
-    """A desk whose flows let others in after every call of the store and of a hook."""
-    return a_desk(PausingStore(MemoryStore()), call=call_pausing, **how)
-
-
-def chance(seed: int) -> Any:
-    random = Random(seed)
-    return random.randrange
-
-
-def answers(results: list[Any]) -> list[Outcome]:
-    return [result for result in results if isinstance(result, Outcome)]
-
-
-@pytest.mark.ids("M01", "M10", "RT-05")
-@pytest.mark.parametrize("transport", TRANSPORTS)
-@pytest.mark.parametrize("seed", range(8))
-def test_64_parallel_identical_refreshes_make_one_step_and_get_one_token(transport, seed):
-    racing = pausing_desk()
-    desk = quiet_racers(racing)
-    device = desk.refresh(desk.sign_in(transport=transport))
-    desk.advance(HOUR)
-    presented = desk.presented(device)
-    results = run_interleaved([racing.flows.refresh(presented) for _ in range(64)], chance(seed))
-    assert len(answers(results)) == 64
-    assert len({answer.pair.refresh_token for answer in answers(results)}) == 1
-    assert desk.row(device).generation == 2
-    assert sum(answer.turned for answer in answers(results)) == 1
-    assert desk.told(ReuseDetected) == []
-
-
-def quiet_racers(racing: Desk) -> Desk:
-    """A desk over the same store, clock and floors that does not pause."""
-    desk = a_desk(
-        racing.store._store,
-        settings=racing.settings,
-        clock=racing.clock,
-        people=racing.people,
-        entropy=racing.flows.entropy,
-    )
-    ends = replace(desk.flows.ends, floors=racing.verifier.floors)
-    desk.flows = replace(desk.flows, ends=ends, report=racing.verifier.report)
-    desk.verifier, desk.facts = racing.verifier, racing.facts
-    teller = replace(desk.flows.ends.teller, listeners=(desk.facts.append,))
-    desk.flows = replace(desk.flows, ends=replace(ends, teller=teller))
-    return desk
-
-
-@pytest.mark.ids("M01", "M10", "RT-05")
-@pytest.mark.parametrize("transport", TRANSPORTS)
-@pytest.mark.parametrize("generation", [0, 1])
-def test_two_refreshes_agree_in_every_order_of_their_steps(transport, generation):
-    def world(choose) -> None:
-        racing = pausing_desk()
-        desk = quiet_racers(racing)
-        device = desk.sign_in(transport=transport)
-        for _ in range(generation):
-            desk.refresh(device)
-        desk.advance(HOUR)
-        presented = desk.presented(device)
-        results = run_interleaved([racing.flows.refresh(presented) for _ in range(2)], choose)
-        assert len({answer.pair.refresh_token for answer in answers(results)}) == 1
-        assert len(answers(results)) == 2
-        assert desk.row(device).generation == generation + 1
-        desk.use(device.take(answers(results)[0]))
-
-    assert explore(world) > 20
-
-
-@pytest.mark.ids("M01", "RT-05")
-def test_strict_lets_one_of_parallel_refreshes_through_and_tells_its_alarm_once():
-    def world(choose) -> None:
-        racing = pausing_desk(settings=Settings(issuer="https://id.example.org", profile="strict"))
-        desk = quiet_racers(racing)
-        device = desk.sign_in()
-        presented = desk.presented(device)
-        results = run_interleaved([racing.flows.refresh(presented) for _ in range(2)], choose)
-        assert desk.row(device).generation == 1
-        assert len(answers(results)) <= 1
-        assert len(racing.told(ReuseDetected)) == 1
-        assert len(racing.told(SessionEnded)) == 1
-        assert is_over(desk, device)
-
-    assert explore(world) > 20
-
-
-@pytest.mark.ids("M02", "P2")
-@pytest.mark.parametrize("transport", TRANSPORTS)
-@pytest.mark.parametrize("state", ["fresh", "turned", "undelivered", "behind"])
-def test_after_end_returned_nothing_verifies_or_refreshes_in_whatever_order_they_raced(transport, state):
-    """An end against a refresh, and a refresh that begins right after the end, stopped at every await."""
-
-    def world(choose) -> None:
-        racing = pausing_desk()
-        desk = quiet_racers(racing)
-        device = desk.sign_in(transport=transport)
-        if state != "fresh":
-            desk.refresh(device)
-            desk.advance(HOUR)
-        if state in ("undelivered", "behind"):
-            desk.ask(device)
-            desk.advance(HOUR if state == "undelivered" else 1)
-        presented, row = desk.presented(device), desk.row(device)
-        late: list[Any] = []
-
-        async def end_then_refresh() -> None:
-            assert len(await racing.flows.ends.end([row.id], EndReason.LOGOUT)) == 1
-            try:
-                late.append(await racing.flows.refresh(presented))
-            except SessionEndedError as refused:
-                late.append(refused)
-
-        results = run_interleaved([racing.flows.refresh(presented), end_then_refresh()], choose)
-        assert isinstance(late[0], SessionEndedError)
-        for answer in answers(results):
-            got = device.copy().take(answer)
-            assert is_over(desk, got)
-        assert is_over(desk, device)
-        assert [fact.reason for fact in racing.told(SessionEnded)] == [EndReason.LOGOUT]
-
-    assert explore(world) >= 4
-
-
-@pytest.mark.ids("M02", "M14")
-def test_a_step_up_against_refreshes_leaves_at_most_one_token_alive():
-    def world(choose) -> None:
-        racing = pausing_desk()
-        desk = quiet_racers(racing)
-        device = desk.refresh(desk.sign_in())
-        desk.advance(HOUR)
-        presented = desk.presented(device)
-        flows = racing.flows
-        results = run_interleaved([flows.step_up(presented), flows.refresh(presented)], choose)
-        stepped, refreshed = results
-        assert racing.told(ReuseDetected) == []
-        if isinstance(stepped, Outcome):
-            desk.use(device.copy().take(stepped))
-            assert isinstance(refreshed, TokenStaleError)
-        else:
-            assert isinstance(stepped, TokenStaleError)
-            desk.use(device.copy().take(refreshed))
-
-    assert explore(world) > 3
-
-
-@pytest.mark.ids("M18", "SE-05")
-@pytest.mark.parametrize("on_limit", ["end_oldest", "refuse"])
-@pytest.mark.parametrize("seed", range(10))
-def test_parallel_logins_never_exceed_the_limit(on_limit, seed):
-    racing = pausing_desk(settings=settings_with(max_sessions=3, on_limit=on_limit))
-    desk = quiet_racers(racing)
-    logins = [racing.flows.start(ALICE, Start(transport="cookie")) for _ in range(12)]
-    results = run_interleaved(logins, chance(seed))
-    live = desk.run(desk.flows.ends.find("alice"))
-    assert len(live) == 3
-    assert {answer.session.id for answer in answers(results)} >= {session.id for session in live}
-    assert all(isinstance(result, Outcome | SessionLimitError) for result in results)
-
-
-@pytest.mark.ids("M18", "SE-08")
-@pytest.mark.parametrize("seed", range(4))
-def test_no_session_that_began_before_survives_a_logout_from_everywhere(seed):
-    racing = pausing_desk(settings=settings_with(max_sessions=2000))
-    desk = quiet_racers(racing)
-    before = [desk.sign_in() for _ in range(30)]
-    rivals: list[Any] = [racing.flows.refresh(desk.presented(device)) for device in before]
-    rivals.append(racing.flows.ends.end_all("alice", EndReason.LOGOUT_ALL))
-    run_interleaved(rivals, chance(seed))
-    assert desk.run(desk.flows.ends.find("alice")) == []
-    assert all(is_over(desk, device) for device in before)
-
-
-@pytest.mark.ids("M24", "P3")
-@pytest.mark.parametrize("seed", range(25))
-def test_ten_tabs_restored_in_one_second_cause_no_alarm(seed):
-    """They share a jar and no lock; requests and answers overtake each other; some of them come twice."""
-    racing = pausing_desk()
-    desk = quiet_racers(racing)
-    jar = desk.refresh(desk.sign_in())
-    desk.use(jar)
-    desk.advance(DAY)
-    random = Random(seed)
-
-    async def tab() -> None:
-        for _ in range(random.randint(1, 2)):
-            presented = desk.presented(jar)
-            await racing.store.get(presented.token.session_id)  # on its way
-            answer = await racing.flows.refresh(presented)
-            await racing.store.get(presented.token.session_id)  # on its way back
-            jar.take(answer)
-
-    results = run_interleaved([tab() for _ in range(10)], random.randrange)
-    assert results == [None] * 10
-    desk.use(jar)
-    desk.advance(HOUR)
-    desk.use(desk.refresh(jar))
-    assert racing.told(ReuseDetected) == []
-
-
-# --- other clocks, other lifetimes ----------------------------------------------------------------------------------
-
-
-class Apart:
-    """A clock that is always the same time away from another one."""
-
-    def __init__(self, clock: ManualClock, by: timedelta) -> None:
-        self.clock = clock
-        self.by = by
-
-    def __call__(self):
-        return self.clock() + self.by
-
-
-@pytest.mark.ids("M23", "P2")
-@pytest.mark.parametrize("ahead", [timedelta(seconds=25), timedelta(seconds=-25)])
-@pytest.mark.parametrize("skew", [timedelta(seconds=-30), timedelta(0), timedelta(seconds=30)])
-def test_no_access_token_revives_after_its_entry_was_dropped(ahead, skew):
-    """One issuer still gives an hour and its clock is off; the other ends the session, with five minutes set.
-
-    The verifiers' clocks are as far from the signing issuer's as is allowed.
-    """
-    store, clock = MemoryStore(), ManualClock()
-    hour = settings_with(access_token_lifetime=HOUR)
-    other = a_desk(PausingStore(store), settings=hour, clock=Apart(clock, ahead), call=call_pausing)
-    desk = a_desk(store, settings=settings_with(access_token_lifetime=timedelta(minutes=5)), clock=clock)
-    signing = a_desk(store, settings=hour, clock=Apart(clock, ahead))
-    device = signing.sign_in()
-    in_flight = other.flows.refresh(signing.presented(device))
-    in_flight.send(None)  # the step is taken, the answer is not made yet
-    desk.end(device)
-    clock.advance(2)
-    (outcome,) = run_interleaved([in_flight], lambda _: 0)
-    token = outcome.pair.access_token
-    judge = a_desk(store, settings=hour, clock=Apart(clock, ahead + skew))
-    for _ in range(70):
-        judge.run(judge.verifier.catch_up(store))
-        fresh = a_desk(store, settings=hour, clock=judge.clock)
-        fresh.run(fresh.verifier.catch_up(store))
-        for each in (judge, fresh):
-            with pytest.raises(TokenError):
-                each.verify(token, device.binding)
-        clock.advance(60)
-        desk.run(desk.flows.ends.purge(None, 100))
-    assert len(judge.verifier.floors) <= 1
 
 
 # --- hooks ----------------------------------------------------------------------------------------------------------
@@ -1362,18 +739,6 @@ def test_an_issuer_that_only_refreshes_sees_a_rotated_ring_in_time(tmp_path):
 
 
 # --- what others give, and what time does ----------------------------------------------------------------------------
-
-
-@pytest.mark.ids("M04", "P2")
-def test_a_purge_ahead_of_time_forgets_no_end_that_still_matters():
-    desk = a_desk(MemoryStore())
-    device = desk.sign_in()
-    desk.run(desk.flows.ends.end([desk.row(device).id], EndReason.LOGOUT))
-    assert desk.run(desk.flows.ends.purge(desk.clock() + DAY, 10)) == 1
-    restarted = Verifier(desk.flows.settings, KEYS, clock=desk.clock)
-    desk.run(restarted.catch_up(desk.flows.store))
-    with pytest.raises(SessionEndedError):
-        restarted.verify(device.access_token, binding=device.binding)
 
 
 def test_users_that_give_another_subject_are_a_fault_and_end_nothing():

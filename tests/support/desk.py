@@ -12,6 +12,7 @@ from keyturn._colour import Caller, call_blocking, drive
 from keyturn._flows import Flows, Outcome
 from keyturn._policy import Presented
 from keyturn._refresh_token import RefreshToken
+from keyturn.errors import TokenError
 from keyturn.events import Event
 from keyturn.keyrings import KeySource
 from keyturn.keyrings.static import testing_keys
@@ -194,3 +195,19 @@ def a_desk(
         verifier=verifier,
         facts=facts,
     )
+
+
+def generation(desk: Desk, device: Device) -> int:
+    """The generation of the token that a device holds."""
+    return desk.presented(device).token.generation
+
+
+def is_over(desk: Desk, device: Device) -> bool:
+    """Whether neither of a device's tokens is good for anything, and the row says so."""
+    for use in (lambda: desk.verify(device.access_token, device.binding), lambda: desk.ask(device)):
+        try:
+            use()
+        except TokenError:
+            continue
+        return False
+    return desk.row(device).ended_at is not None

@@ -1,0 +1,136 @@
+"""Every store that there is, each behind one face: what a promise that holds on every store is played on.
+
+A store that awaits runs in an event loop of its own thread here, so that one test, blocking and written once, plays on
+stores of every colour.
+"""
+
+import asyncio
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from keyturn._colour import drive
+from keyturn.session import Session
+from keyturn.stores.memory import MemoryStore
+from keyturn.stores.sqlite import SqliteStore
+
+#: Seconds after which a call that has not come back is a test that hangs.
+PATIENCE = 60
+
+
+class Loop:
+    """An event loop that runs in a thread."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="loop of a store")
+        self._thread.start()
+
+    def run(self, coroutine: Any) -> Any:
+        """Run a coroutine there and wait for it."""
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(PATIENCE)
+
+    def close(self) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+
+class Blocking:
+    """A store that awaits, for callers that block."""
+
+    colour = "sync"
+
+    def __init__(self, store: Any, loop: Loop) -> None:
+        self._store, self._loop = store, loop
+
+    def __getattr__(self, verb: str) -> Callable[..., Any]:
+        async def ask(*args: Any, **kwargs: Any) -> Any:
+            return self._loop.run(getattr(self._store, verb)(*args, **kwargs))
+
+        return ask
+
+
+@dataclass(frozen=True, kw_only=True)
+class Backing:
+    """A store, empty at first, and the ways round it that only tests take.
+
+    Args:
+        name: which store it is.
+        raw: the store as an application has it.
+        store: the same for callers that block.
+        tables: gives every row of every table, as it is kept.
+        delete: deletes a session's row behind the store's back.
+        run: runs a coroutine that uses the raw store.
+        url: what another process opens the same store by; None where none can.
+    """
+
+    name: str
+    raw: Any
+    store: Any
+    tables: Callable[[], dict[str, list[tuple[Any, ...]]]]
+    delete: Callable[[str], None]
+    run: Callable[[Any], Any]
+    url: str | None = None
+
+    @property
+    def awaits(self) -> bool:
+        """Whether tasks may use the raw store side by side."""
+        return self.raw.colour != "sync"
+
+    def values(self) -> list[Any]:
+        """Everything that is kept, value by value."""
+        return [value for rows in self.tables().values() for row in rows for value in row]
+
+    def count(self) -> int:
+        """How many rows there are in all tables."""
+        return sum(map(len, self.tables().values()))
+
+    def put_back(self, row: Session, **changes: Any) -> None:
+        """Replace a session's row, as a failover to an older copy does."""
+        self.delete(row.id)
+        drive(self.store.add(replace(row, **changes)))
+
+
+# --- memory and SQLite ----------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def in_memory(folder: Path, servers: Any) -> Iterator[Backing]:
+    store = MemoryStore()
+
+    def tables() -> dict[str, list[tuple[Any, ...]]]:
+        rows = [tuple(getattr(row, name) for name in Session.__slots__) for row in store._rows.values()]
+        log = [(number, entry.session_id, entry.floor, entry.until) for number, entry in store._log]
+        return {"sessions": rows, "log": log}
+
+    yield Backing(name="memory", raw=store, store=store, tables=tables, delete=store._rows.pop, run=asyncio.run)
+
+
+@contextmanager
+def in_sqlite(folder: Path, servers: Any) -> Iterator[Backing]:
+    path = folder / "sessions.db"
+    with SqliteStore(path, synchronous="NORMAL") as store:
+
+        def tables() -> dict[str, list[tuple[Any, ...]]]:
+            with closing(sqlite3.connect(path)) as connection:
+                names = [name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+                return {name: connection.execute(f"SELECT * FROM {name}").fetchall() for name in names}
+
+        def delete(id_: str) -> None:
+            from keyturn.session import session_id_bytes
+
+            with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+                connection.execute("DELETE FROM keyturn_session WHERE id = ?", [session_id_bytes(id_)])
+
+        yield Backing(
+            name="sqlite", raw=store, store=store, tables=tables, delete=delete, run=asyncio.run,
+            url=f"sqlite:///{path}",
+        )  # fmt: skip
+
+
+STORES: dict[str, Callable[[Path, Any], Any]] = {"memory": in_memory, "sqlite": in_sqlite}
