@@ -10,7 +10,7 @@ from pathlib import Path
 
 from keyturn import Session
 from keyturn.session import new_session_id
-from keyturn.stores._sqlite_rows import session_row
+from keyturn.stores._rows import session_row
 from keyturn.stores._sqlite_schema import open_database
 from keyturn.stores._sqlite_statements import add
 

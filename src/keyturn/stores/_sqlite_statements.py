@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from . import ENDED, MAX_RECOVERIES, Changes, Turn
-from ._sqlite_rows import COLUMNS, Row, micros, micros_or_none
+from ._rows import COLUMNS, Row, micros, micros_or_none
 from ._values import json_text
 
 _ADD: Final = (

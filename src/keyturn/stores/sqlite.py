@@ -20,8 +20,8 @@ from .._colour import Colour
 from ..errors import ConfigurationError, StoreError
 from ..session import EndReason, Session, is_live, session_id_bytes, session_id_text
 from . import Purged, Revocation, Revocations, Turn, _sqlite_statements as statements
+from ._rows import Row, micros, session_of, session_row, time_of
 from ._sqlite_life import WriterOnDemand
-from ._sqlite_rows import Row, micros, session_of, session_row, time_of
 from ._sqlite_schema import Synchronous, open_database
 from ._sqlite_writer import Call
 from ._values import is_text, refuse_unstorable, refuse_unstorable_changes, revocations_after

@@ -1,4 +1,4 @@
-"""Sessions as rows of SQLite and back. Times are integers: microseconds since 1970, UTC."""
+"""Sessions as rows of SQL databases and back. Times are integers: microseconds since 1970, UTC."""
 
 from __future__ import annotations
 
