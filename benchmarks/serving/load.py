@@ -4,7 +4,6 @@ server is what is measured.
 
 from __future__ import annotations
 
-import os
 import re
 import selectors
 import socket
@@ -12,7 +11,8 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from pathlib import Path
+
+from ..processes import cpu_seconds
 
 _HEAD = (
     b"POST /auth/refresh HTTP/1.1\r\nHost: app.example.org\r\nUser-Agent: benchmark\r\nAccept: application/json\r\n"
@@ -20,7 +20,6 @@ _HEAD = (
 )
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)\r\n", re.IGNORECASE)
 _TOKEN = re.compile(rb'"refresh_token": ?"([^"]+)"')
-_TICKS = os.sysconf("SC_CLK_TCK")
 #: A server that is silent for so long has failed.
 _PATIENCE_SECONDS = 30
 
@@ -106,10 +105,3 @@ def refresh_for(seconds: float, some: Sequence[Client], pid: int) -> Load:
                         waiting -= 1
         lasted = time.perf_counter() - begin
     return Load(count=len(latencies), seconds=lasted, server_cpu=cpu_seconds(pid) - cpu, latencies=latencies)
-
-
-def cpu_seconds(pid: int) -> float:
-    """Give the CPU time of a process and all its threads, in user mode and in the kernel (proc(5))."""
-    stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
-    fields = stat.rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / _TICKS

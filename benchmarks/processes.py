@@ -1,0 +1,59 @@
+"""Processes that benchmarks start: they end with us, and the CPU time of all of a family counts."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+_TICKS = os.sysconf("SC_CLK_TCK")
+_PR_SET_PDEATHSIG = 1  # prctl(2)
+_PATIENCE_SECONDS = 20
+
+
+def die_with_parent() -> None:
+    """Have the kernel end this process when the one that started it has ended: for `preexec_fn`, on Linux."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def end(process: subprocess.Popen[bytes] | subprocess.Popen[str], by: signal.Signals = signal.SIGTERM) -> None:
+    """End a process and wait until it has gone, with violence in the end."""
+    process.send_signal(by)
+    try:
+        process.wait(_PATIENCE_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def cpu_seconds(pid: int) -> float:
+    """Give the CPU time of a process and all its threads, in user mode and in the kernel (proc(5))."""
+    return sum(_fields(pid)[11:13]) / _TICKS
+
+
+def family_cpu_seconds(pid: int) -> float:
+    """Give the CPU time of a process and its descendants, those that have ended and were waited for included."""
+    return sum(sum(_fields(one)[11:15]) for one in [pid, *_descendants(pid)]) / _TICKS
+
+
+def _descendants(pid: int) -> Iterator[int]:
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        with suppress(OSError):
+            for child in task.read_text(encoding="ascii").split():
+                yield int(child)
+                yield from _descendants(int(child))
+
+
+def _fields(pid: int) -> list[int]:
+    """Give the numbers of proc(5)'s stat from the state on, which itself counts as 0; none for a process that went."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return []
+    return [0, *map(int, stat.rpartition(")")[2].split()[1:])]
