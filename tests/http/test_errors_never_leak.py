@@ -3,7 +3,6 @@
 import hashlib
 import logging
 import re
-import traceback
 from base64 import urlsafe_b64encode
 
 import pytest
@@ -14,36 +13,16 @@ from keyturn.http.guard import Need
 from keyturn.http.routes import ROUTES
 from keyturn.settings import CookieSettings
 from tests.support.front import PAGE, PASSWORD, SECRET, BrokenStore, Members, a_front, basic, bearer, settings_with
+from tests.support.recorder import Recorder, recording
 
 PRESENTED = "Tr0ub4dor&3-never-shown"
 TOKENS = re.compile(r"kt1\.[\w-]{8,}|eyJ[\w-]{8,}")
 
 
-class Recorder(logging.Handler):
-    """Keeps every record of every logger, tracebacks rendered with what they hold."""
-
-    def __init__(self):
-        super().__init__(0)
-        self.lines = []
-
-    def emit(self, record):
-        self.lines += [record.getMessage(), repr(record.args), repr(vars(record))]
-        if record.exc_info:
-            self.lines += traceback.TracebackException(*record.exc_info, capture_locals=True).format()
-
-
 @pytest.fixture
 def log():
-    recorder = Recorder()
-    root, keyturn = logging.getLogger(), logging.getLogger("keyturn")
-    levels = root.level, keyturn.level
-    root.addHandler(recorder)
-    root.setLevel(0)
-    keyturn.setLevel(0)
-    yield recorder
-    root.removeHandler(recorder)
-    root.setLevel(levels[0])
-    keyturn.setLevel(levels[1])
+    with recording("keyturn") as recorder:
+        yield recorder
 
 
 class Leaky:

@@ -61,7 +61,7 @@ def answers(results: list[Any]) -> list[Outcome]:
 
 @pytest.mark.ids("M01", "M10", "RT-05")
 @pytest.mark.parametrize("transport", TRANSPORTS)
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", range(2))
 def test_64_parallel_identical_refreshes_make_one_step_and_get_one_token(pausing_desk, transport, seed):
     racing = pausing_desk()
     desk = quiet_racers(racing)
@@ -194,7 +194,7 @@ def test_a_step_up_against_refreshes_leaves_at_most_one_token_alive(backing, pau
 
 @pytest.mark.ids("M18", "SE-05")
 @pytest.mark.parametrize("on_limit", ["end_oldest", "refuse"])
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("seed", range(3))
 def test_parallel_logins_never_exceed_the_limit(pausing_desk, on_limit, seed):
     racing = pausing_desk(settings=settings_with(max_sessions=3, on_limit=on_limit))
     desk = quiet_racers(racing)
@@ -207,7 +207,7 @@ def test_parallel_logins_never_exceed_the_limit(pausing_desk, on_limit, seed):
 
 
 @pytest.mark.ids("M18", "SE-08")
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(2))
 def test_no_session_that_began_before_survives_a_logout_from_everywhere(pausing_desk, seed):
     racing = pausing_desk(settings=settings_with(max_sessions=2000))
     desk = quiet_racers(racing)
@@ -220,15 +220,17 @@ def test_no_session_that_began_before_survives_a_logout_from_everywhere(pausing_
 
 
 @pytest.mark.ids("M24", "P3")
-@pytest.mark.parametrize("seed", range(25))
-def test_ten_tabs_restored_in_one_second_cause_no_alarm(pausing_desk, seed):
+def test_ten_tabs_restored_in_one_second_cause_no_alarm(backing, pausing_desk):
     """They share a jar and no lock; requests and answers overtake each other; some of them come twice."""
-    racing = pausing_desk()
+    for seed in range(25 if backing.name == "memory" else 3):
+        ten_tabs(pausing_desk(), Random(seed))
+
+
+def ten_tabs(racing: Desk, random: Random) -> None:
     desk = quiet_racers(racing)
     jar = desk.refresh(desk.sign_in())
     desk.use(jar)
     desk.advance(DAY)
-    random = Random(seed)
 
     async def tab() -> None:
         for _ in range(random.randint(1, 2)):

@@ -13,7 +13,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import event
+
+from keyturn import stores
 from keyturn._colour import drive
+from keyturn.errors import StoreError
 from keyturn.session import Session
 from keyturn.stores.memory import MemoryStore
 from keyturn.stores.sqlite import SqliteStore
@@ -67,6 +71,8 @@ class Backing:
         delete: deletes a session's row behind the store's back.
         run: runs a coroutine that uses the raw store.
         url: what another process opens the same store by; None where none can.
+        engine: SQLAlchemy's, the blocking one; None where the store has none.
+        break_: makes every call fail from now on.
     """
 
     name: str
@@ -75,12 +81,43 @@ class Backing:
     tables: Callable[[], dict[str, list[tuple[Any, ...]]]]
     delete: Callable[[str], None]
     run: Callable[[Any], Any]
+    break_: Callable[[], None]
     url: str | None = None
+    engine: Any = None
 
     @property
     def awaits(self) -> bool:
         """Whether tasks may use the raw store side by side."""
         return self.raw.colour != "sync"
+
+    @contextmanager
+    def statements(self) -> Iterator[list[str]]:
+        """Give what is sent to a database server within the block, statement by statement."""
+        sent: list[str] = []
+
+        def hear(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+            sent.append(" ".join(statement.split()))
+
+        if self.engine is None:
+            yield sent
+            return
+        event.listen(self.engine, "before_cursor_execute", hear)
+        try:
+            yield sent
+        finally:
+            event.remove(self.engine, "before_cursor_execute", hear)
+
+    @contextmanager
+    def echo(self) -> Iterator[None]:
+        """Let the engine say everything that it sends and gets, as `echo="debug"` does."""
+        if self.engine is None:
+            yield
+            return
+        self.engine.echo = self.engine.pool.echo = "debug"
+        try:
+            yield
+        finally:
+            self.engine.echo = self.engine.pool.echo = False
 
     def values(self) -> list[Any]:
         """Everything that is kept, value by value."""
@@ -108,7 +145,16 @@ def in_memory(folder: Path, servers: Any) -> Iterator[Backing]:
         log = [(number, entry.session_id, entry.floor, entry.until) for number, entry in store._log]
         return {"sessions": rows, "log": log}
 
-    yield Backing(name="memory", raw=store, store=store, tables=tables, delete=store._rows.pop, run=asyncio.run)
+    def break_() -> None:
+        async def fail(*_: Any, **__: Any) -> None:
+            raise StoreError(cause="the test has taken the memory away")
+
+        for verb in ("add", "get", "advance"):
+            setattr(store, verb, fail)
+
+    yield Backing(
+        name="memory", raw=store, store=store, tables=tables, delete=store._rows.pop, run=asyncio.run, break_=break_
+    )
 
 
 @contextmanager
@@ -127,10 +173,29 @@ def in_sqlite(folder: Path, servers: Any) -> Iterator[Backing]:
             with closing(sqlite3.connect(path, isolation_level=None)) as connection:
                 connection.execute("DELETE FROM keyturn_session WHERE id = ?", [session_id_bytes(id_)])
 
+        def break_() -> None:
+            with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+                connection.execute("DROP TABLE keyturn_session")
+
         yield Backing(
-            name="sqlite", raw=store, store=store, tables=tables, delete=delete, run=asyncio.run,
+            break_=break_, name="sqlite", raw=store, store=store, tables=tables, delete=delete, run=asyncio.run,
             url=f"sqlite:///{path}",
         )  # fmt: skip
 
 
 STORES: dict[str, Callable[[Path, Any], Any]] = {"memory": in_memory, "sqlite": in_sqlite}
+
+
+#: Those that are reached through a network.
+BEHIND_A_NETWORK: list[str] = []
+
+
+@contextmanager
+def opened(url: str) -> Iterator[Any]:
+    """Open a store by its address, as another process does."""
+    store: Any = stores.open(url)
+    try:
+        yield store
+    finally:
+        if store.colour != "async":
+            store.close()
