@@ -1,6 +1,7 @@
 """The application that the failure tests start, kill and start again; its files are where the environment says."""
 
 import os
+from pathlib import Path
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -8,6 +9,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from keyturn import Principal, Settings
+from keyturn.events import Event
 from keyturn.starlette import Keyturn
 
 
@@ -21,11 +23,18 @@ class Users:
         return Principal(subject=subject)
 
 
+def write_down(fact: Event) -> None:
+    """Leave the event's kind in a file, which outlives a kill."""
+    with Path(os.environ["APP_EVENTS"]).open("a") as file:
+        file.write(type(fact).__name__ + "\n")
+
+
 auth = Keyturn(
     Settings(profile="development"),
-    store=f"sqlite:///{os.environ['APP_DATABASE']}",
+    store=os.environ["APP_STORE"],
     keys=os.environ["APP_KEYS"],
     users=Users(),
+    listeners=[write_down],
 )
 
 

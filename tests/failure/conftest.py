@@ -21,17 +21,24 @@ PATIENCE = 20.0
 
 @dataclass
 class Server:
-    """One uvicorn worker over a database file and a key directory."""
+    """One uvicorn worker over a store and a key directory."""
 
     folder: Path
     port: int
+    store: str = ""
     process: "subprocess.Popen[bytes] | None" = None
+
+    def told(self, kind: str) -> int:
+        """How often an event of this kind was told, by all processes that there were."""
+        events = self.folder / "events"
+        return events.read_text().split().count(kind) if events.exists() else 0
 
     def start(self, file_limit: int | None = None) -> None:
         """Start it; no file may grow beyond `file_limit` bytes, as on a disk that is full."""
         environment = {
             **os.environ,
-            "APP_DATABASE": str(self.folder / "app.db"),
+            "APP_STORE": self.store or f"sqlite:///{self.folder / 'app.db'}",
+            "APP_EVENTS": str(self.folder / "events"),
             "APP_KEYS": str(self.folder / "keys"),
         }
         arguments = ["--host", "127.0.0.1", "--port", str(self.port), "--log-level", "warning"]
@@ -76,6 +83,7 @@ class Program:
     refresh_token: str = ""
     access_token: str = ""
     codes: list[Any] = field(default_factory=list)
+    successors: dict[str, set[str]] = field(default_factory=dict)
 
     def ask(self, method: str, path: str, body: Any = None, **headers: str) -> tuple[int, Any]:
         connection = http.client.HTTPConnection("localhost", self.port, timeout=PATIENCE)
@@ -99,6 +107,7 @@ class Program:
     def refresh(self) -> int:
         status, answer = self.ask("POST", "/auth/refresh", {"refresh_token": self.refresh_token})
         if status == 200:
+            self.successors.setdefault(self.refresh_token, set()).add(answer["refresh_token"])
             self._keep(answer)
         else:
             self.codes.append((status, answer.get("code")))
