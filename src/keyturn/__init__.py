@@ -32,6 +32,7 @@ if TYPE_CHECKING:
         TokenStaleError,
     )
     from .http.guard import Guard, Need
+    from .limits import Limits
     from .messages import Cookie, Reply, Request
     from .service import Service
     from .session import Client, EndReason, Session
@@ -55,6 +56,7 @@ _HOMES: Final = {
     "ForgeryError": "errors",
     "Guard": "http.guard",
     "KeyturnError": "errors",
+    "Limits": "limits",
     "Need": "http.guard",
     "Principal": "users",
     "ReauthenticationError": "errors",
@@ -99,6 +101,7 @@ __all__ = [
     "ForgeryError",
     "Guard",
     "KeyturnError",
+    "Limits",
     "Need",
     "Principal",
     "ReauthenticationError",

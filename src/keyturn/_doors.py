@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Any, TypeVar
 
 from ._admission import Start
 from ._binding import presented_digest
-from ._colour import Bridge, Caller, call_either, call_from_loop, call_from_thread, drive
+from ._colour import Bridge, Caller, Colour, call_either, call_from_loop, call_from_thread, drive
 from ._ends import NOWHERE
 from ._flows import Flows
 from ._policy import Presented
-from .errors import ConfigurationError
+from .errors import ConfigurationError, KeyturnError, StoreError
 from .session import Client, EndReason, Session, Transport
 from .stores import SessionStore
+from .throttle import Admission, Attempt, Throttle
 from .tokens import TokenPair
 from .users import Principal
 
@@ -115,3 +117,57 @@ def blocking_faults(store: SessionStore) -> list[str]:
     if store.colour != "async":
         return []
     return ["the store awaits, but this door blocks: give it a store over a blocking client, or use AsyncSessions"]
+
+
+class Asked:
+    """A throttle, asked in a door's own way; one that cannot tell lets nobody through (security-checklist.md ST-05).
+
+    Args:
+        throttle: of any colour.
+        call: how the door calls functions that block or await.
+    """
+
+    def __init__(self, throttle: Throttle, call: Caller) -> None:
+        self._throttle = throttle
+        self._call = call
+        self.colour: Colour = getattr(throttle, "colour", "both")
+        self._at_once: Callable[[Attempt], Admission | None] | None = getattr(throttle, "at_once", None)
+
+    async def admit(self, attempt: Attempt) -> Admission:
+        """Count an attempt, or say how long to wait.
+
+        Raises:
+            StoreError: it cannot be told.
+        """
+        try:
+            if self.colour == "both":
+                return await self._throttle.admit(attempt)
+            if self._at_once is not None and (answer := self._at_once(attempt)) is not None:
+                return answer
+            return await self._called(partial(self._throttle.admit, attempt))
+        except KeyturnError:
+            raise
+        except Exception as error:  # noqa: BLE001 - by its type alone: its message may repeat what was counted
+            raise StoreError(cause=f"the throttle raised {type(error).__name__}") from None
+
+    async def succeeded(self, attempt: Attempt, admission: Admission, *, now: datetime, browser: str = "") -> None:
+        """Give back what a login or step-up was counted with."""
+        give_back = partial(self._throttle.succeeded, attempt, admission, now=now, browser=browser)
+        await (give_back() if self.colour == "both" else self._called(give_back))
+
+    async def _called(self, ask: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        async def awaited() -> T:
+            return await ask()
+
+        def blocking() -> T:
+            return drive(ask())
+
+        result: T = await self._call(blocking if self.colour == "sync" else awaited)
+        return result
+
+
+def throttle_faults(throttle: Throttle) -> list[str]:
+    """Say why a blocking door cannot use a throttle; empty where it can."""
+    if getattr(throttle, "colour", "both") != "async":
+        return []
+    return ["the throttle awaits, but this door blocks: give it one over a blocking client"]

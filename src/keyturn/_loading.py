@@ -1,7 +1,7 @@
 """Settings from where operators keep them: the environment first, then ``keyturn.toml``, then the defaults.
 
-Other tables than ``[keyturn]`` belong to others (the server, the throttles, the registered clients): they are handed
-on as they were written.
+Other tables than ``[keyturn]`` belong to others (the server, the registered clients): they are handed on as they were
+written; of ``[throttle]`` and of ``trusted_proxies`` the values that they spell are given besides.
 """
 
 from __future__ import annotations
@@ -13,9 +13,12 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, cast
 
-from ._reading import COOKIE_NAMES, did_you_mean, folded, read_settings, settings_of, shown_name
+from ._proxies import read_proxies
+from ._reading import COOKIE_NAMES, did_you_mean, folded, read_list, read_settings, settings_of, shown_name
 from ._toml import read_toml
+from ._validation import shown
 from .errors import ConfigurationError
+from .limits import LIMIT_NAMES, Limits
 from .settings import SETTING_NAMES, Settings
 
 _ENVIRONMENT: Final = "KEYTURN_"
@@ -36,12 +39,16 @@ class Configuration:
         rest: the other tables (``server``, ``throttle``), names in lower case. What comes from the environment is
             text, whatever it stands for.
         path: the file; None where there was none. What is relative in it is relative to its folder.
+        limits: what the ``[throttle]`` table spells, checked.
+        trusted_proxies: those of the ``[server]`` table, checked.
     """
 
     settings: Settings
     clients: tuple[Mapping[str, Any], ...] = field(default=(), repr=False)
     rest: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}), repr=False)
     path: Path | None = None
+    limits: Limits = field(default_factory=Limits)
+    trusted_proxies: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -90,6 +97,8 @@ def load_configuration(
     faults += surroundings.faults
     if chosen.get("issuer") is None and default_issuer is not None:
         chosen["issuer"] = _ask(default_issuer, _frozen(rest), faults)
+    limits = _limits(file.others, surroundings.others, f"{path}: [throttle] ", faults)
+    proxies = _trusted_proxies(rest.get("server", {}).get("trusted_proxies", ()), faults)
     places = _places(lower, f"{path}: [keyturn] ") | _places(upper)
     settings = settings_of(chosen, faults, lambda fault: places.get(fault.partition(" ")[0], "") + fault)
     return Configuration(
@@ -97,7 +106,50 @@ def load_configuration(
         clients=_frozen(clients),
         rest=_frozen(rest),
         path=None if path is None else Path(path),
+        limits=limits,
+        trusted_proxies=proxies,
     )
+
+
+def limits_from_mapping(values: Mapping[str, object]) -> Limits:
+    """Give the limits that a mapping spells; `Limits.from_mapping` says how."""
+    faults: list[str] = []
+    limits = _limits({"throttle": values}, {}, "", faults)
+    if faults:
+        raise ConfigurationError(faults)
+    return limits
+
+
+def _limits(lower: Mapping[str, Any], upper: Mapping[str, Any], place: str, faults: list[str]) -> Limits:
+    """Give what two ``throttle`` tables spell, the upper one first; what is wrong with them is added to `faults`."""
+    tables = (lower.get("throttle", {}), place), (upper.get("throttle", {}), f"{_ENVIRONMENT}THROTTLE__")
+    chosen: dict[str, Any] = {}
+    for table, where in tables:
+        for name, value in table.items():
+            if name.lower() not in LIMIT_NAMES:
+                faults.append(f"{where}{shown_name(name)} is no limit{did_you_mean(name.lower(), LIMIT_NAMES)}")
+            chosen[name.lower()] = value, where
+    limits: dict[str, Any] = {}
+    for name, (value, where) in chosen.items():
+        try:
+            limits |= {name: getattr(Limits(**{name: value}), name)} if name in LIMIT_NAMES else {}
+        except ConfigurationError as error:
+            faults += [where + fault for fault in error.faults]
+    return Limits(**limits)
+
+
+def _trusted_proxies(value: object, faults: list[str]) -> tuple[str, ...]:
+    """Give the texts of a list of proxies, or of one text with commas, as a variable spells it."""
+    values = read_list(value) if isinstance(value, str) else value
+    if not isinstance(values, list | tuple) or not all(isinstance(item, str) for item in cast("list[object]", values)):
+        faults.append(f"trusted_proxies is {shown(value)}: write a list of addresses and networks")
+        return ()
+    proxies = tuple(cast("list[str]", values))
+    try:
+        read_proxies(proxies)
+    except ConfigurationError as error:
+        faults += error.faults
+    return proxies
 
 
 def _ask(default_issuer: Callable[[Mapping[str, Any]], str], rest: Mapping[str, Any], faults: list[str]) -> str:

@@ -10,13 +10,14 @@ from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Final, Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 from . import stores
 from ._application import async_faults, client_faults
 from ._build import Chance, build_flows, open_keys
 from ._colour import Bridge, Caller, call_blocking, resolve
-from ._doors import async_caller, blocking_faults, run_async
+from ._doors import Asked, async_caller, blocking_faults, run_async, throttle_faults
+from ._proxies import Proxies, read_proxies
 from .errors import ConfigurationError, KeyturnError
 from .events import Listener, ReplyHook
 from .http import routes
@@ -31,14 +32,12 @@ from .messages import Cookies, CookieTaker, RawHeaders, Reply, Request
 from .sessions import AsyncSessions, Sessions
 from .settings import Settings
 from .stores import SessionStore
-from .throttle import NoThrottle, Throttle
+from .throttle import Choice, Throttle, begun_anew, chosen
 from .tokens import Claims
 from .users import Principal, RegisteredClient, Users
 from .verifier import Verifier
 
 T = TypeVar("T")
-
-_NO_THROTTLE: Final = NoThrottle()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,6 +53,7 @@ class Inputs:
     listeners: tuple[Listener, ...]
     reply_hooks: tuple[ReplyHook, ...]
     readers: tuple[Reader, ...]
+    proxies: Proxies
     chance: Chance
 
 
@@ -74,12 +74,16 @@ class Service:
         store: where sessions are kept, or its address (``sqlite:///app.db``).
         keys: a key source, a ring, or the path of a key ring's directory (made with fresh keys where it is missing).
         users: the application's users.
-        throttle: who is counted; nobody where left out.
+        throttle: how often is too often: ``Limits(…)`` counts in this process's memory; an address
+            (``sqlite:///counters.db``, or ``"store"``: beside the sessions) counts for all workers together; a
+            `Throttle`; None for nobody. Left out: `Limits` as they are, but nobody in the ``testing`` profile.
         clients: registered programs.
         listeners: told what happened, one event each.
         reply_hooks: ``(request, reply, principal, session) -> Reply or None`` on login, refresh and logout.
         readers: further places where access tokens may be found, asked after the standard ones; never a cookie, since
             what they find is taken for a token that no browser sends by itself.
+        trusted_proxies: addresses and networks whose ``X-Forwarded-…`` fields are believed; ``"unix"`` for a proxy
+            that comes by a Unix socket.
         chance: the clock and the entropy.
 
     Raises:
@@ -96,25 +100,29 @@ class Service:
         store: SessionStore | str,
         keys: KeySource | KeyRing | str | Any,
         users: Users,
-        throttle: Throttle = _NO_THROTTLE,
+        throttle: Choice = "default",
         clients: Iterable[RegisteredClient] = (),
         listeners: Iterable[Listener] = (),
         reply_hooks: Iterable[ReplyHook] = (),
         readers: Iterable[Reader] = (),
+        trusted_proxies: Iterable[str] = (),
         chance: Chance = Chance(),  # noqa: B008 - a frozen value
     ) -> None:
-        opened = stores.open(store) if isinstance(store, str) else store
-        self._opened_here = opened if isinstance(store, str) else None
+        opened = stores.open(store, colour=self.door) if isinstance(store, str) else store
+        counting = chosen(throttle, profile=settings.profile, store=store if isinstance(store, str) else None)
+        self._opened_here: list[object] = [opened] if isinstance(store, str) else []
+        self._opened_here += [counting] if isinstance(throttle, str) else []
         inputs = Inputs(
             settings=settings,
             store=opened,
             keys=open_keys(keys, settings, chance),
             users=users,
-            throttle=throttle,
+            throttle=counting,
             clients=tuple(clients),
             listeners=tuple(listeners),
             reply_hooks=tuple(reply_hooks),
             readers=tuple(readers),
+            proxies=read_proxies(trusted_proxies),
             chance=chance,
         )
         self._parts = self._build(inputs)
@@ -149,7 +157,7 @@ class Service:
     @property
     def throttle(self) -> Throttle:
         """Who is counted."""
-        return self._parts.core.throttle
+        return self._parts.inputs.throttle
 
     def _blocking_sessions(self) -> Sessions:
         return Sessions.over(self._parts.core.flows)
@@ -173,6 +181,7 @@ class Service:
 
     async def handle(self, request: Request) -> Reply:
         """Answer a request to one of our routes; errors are replies, nothing is raised through a framework."""
+        request = self._seen(request)
         if self._moves_to_thread():
             try:
                 request = await _with_body(request)
@@ -183,6 +192,7 @@ class Service:
     async def check(self, request: Request, need: Need = NOTHING_SPECIAL) -> Claims | None:
         """Give the caller's claims, or raise what the guard says; no I/O but one look at the log per half bound."""
         guard = self._parts.core.guard
+        request = self._seen(request)
         if guard.is_due(need):
             await self._run(guard.keep_up(request, need))
         return guard.judge(request, need)
@@ -192,27 +202,28 @@ class Service:
         await self._run(self._parts.core.guard.read_log())
 
     def close(self) -> None:
-        """Close the store if it was opened from an address here; a store that was handed over is its owner's to close.
+        """Close the store and the throttle if they were opened from an address here; others are their owner's to close.
 
-        Waits for what is being written. A later call opens it again.
+        Waits for what is being written. A later call opens them again.
         """
-        close = getattr(self._opened_here, "close", None)
-        if close is not None:
-            close()
+        for opened in self._opened_here:
+            close = getattr(opened, "close", None)
+            if close is not None:
+                close()
 
     # --- for applications with a login of their own ----------------------------------------------------------------
 
     async def start_session(self, request: Request, principal: Principal, how: application.SignIn) -> Reply:
         """Sign a user in whom the application has authenticated itself; give the token answer."""
-        return await self._run(application.sign_in(self._parts.core, request, principal, how))
+        return await self._run(application.sign_in(self._parts.core, self._seen(request), principal, how))
 
     async def raise_session(self, request: Request, how: application.StepUp) -> Reply:
         """Step a session up after the application has checked another factor; give the token answer."""
-        return await self._run(application.step_up(self._parts.core, request, how))
+        return await self._run(application.step_up(self._parts.core, self._seen(request), how))
 
     async def finish_session(self, request: Request) -> Reply:
         """Sign the caller out, as POST /logout does; give the answer that clears the cookies."""
-        return await self._run(application.sign_out(self._parts.core, request))
+        return await self._run(application.sign_out(self._parts.core, self._seen(request)))
 
     # --- tests -----------------------------------------------------------------------------------------------------
 
@@ -225,8 +236,9 @@ class Service:
         store: SessionStore | str | None = None,
         keys: KeySource | KeyRing | None = None,
         settings: Settings | None = None,
+        throttle: Choice = "default",
     ) -> Generator[None, None, None]:
-        """Replace parts for the length of a ``with`` block: for tests."""
+        """Replace parts for the length of a ``with`` block: for tests. A throttle in memory begins anew."""
         before = self._parts
         old = before.inputs
         chance = Chance(clock=clock or old.chance.clock, entropy=entropy or old.chance.entropy)
@@ -236,7 +248,10 @@ class Service:
                 old,
                 settings=new_settings,
                 chance=chance,
-                store=stores.open(store) if isinstance(store, str) else store or old.store,
+                store=stores.open(store, colour=self.door) if isinstance(store, str) else store or old.store,
+                throttle=begun_anew(old.throttle)
+                if throttle == "default"
+                else chosen(throttle, profile=new_settings.profile, store=None),
                 keys=old.keys if keys is None else open_keys(keys, new_settings, chance),
             )
         )
@@ -264,7 +279,7 @@ class Service:
             acknowledge=inputs.store.acknowledge, readers=inputs.readers,
         )  # fmt: skip
         core = Core(
-            settings=inputs.settings, flows=flows, guard=guard, users=inputs.users, throttle=inputs.throttle,
+            settings=inputs.settings, flows=flows, guard=guard, users=inputs.users, throttle=Asked(inputs.throttle, call),
             clock=clock, call=call, clients=clients, reply_hooks=inputs.reply_hooks,
         )  # fmt: skip
         return Parts(inputs=inputs, core=core, take_cookies=CookieTaker(inputs.settings.cookie_names))
@@ -277,13 +292,18 @@ class Service:
         if self.door == "async":
             return faults
         called: list[Callable[..., Any]] = [*inputs.listeners, *inputs.reply_hooks]
-        return [*faults, *blocking_faults(inputs.store), *async_faults(inputs.users, called)]
+        blocking = [*blocking_faults(inputs.store), *throttle_faults(inputs.throttle)]
+        return [*faults, *blocking, *async_faults(inputs.users, called)]
 
     def _caller(self, store: SessionStore) -> Caller:
         return async_caller(store, self._bridge()) if self.door == "async" else call_blocking
 
     def _moves_to_thread(self) -> bool:
         return self._parts.inputs.store.colour == "sync" and self._bridge() is not None
+
+    def _seen(self, request: Request) -> Request:
+        proxies = self._parts.inputs.proxies
+        return proxies.seen_through(request) if proxies else request
 
     def _run(self, coroutine: Coroutine[Any, Any, T]) -> Awaitable[T]:
         return run_async(coroutine, self._parts.inputs.store, self._bridge())

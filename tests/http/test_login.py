@@ -7,6 +7,7 @@ import pytest
 from keyturn._colour import drive
 from keyturn.events import LoginFailed, SessionEnded, SessionStarted
 from keyturn.settings import CookieSettings
+from keyturn.throttle import Admission
 from tests.support.front import (
     ACCESS,
     BIND,
@@ -260,18 +261,18 @@ class Counting:
     def __init__(self, left):
         self.left = left
         self.attempts = []
-        self.failures = []
+        self.successes = []
 
-    async def check(self, attempt):
+    async def admit(self, attempt):
         self.attempts.append(attempt)
-        return None if len(self.attempts) <= self.left else timedelta(seconds=2.5)
+        return Admission(wait=None if len(self.attempts) <= self.left else timedelta(seconds=2.5))
 
-    async def failed(self, attempt):
-        self.failures.append(attempt)
+    async def succeeded(self, attempt, admission, *, now, browser):
+        self.successes.append(attempt)
 
 
 @pytest.mark.ids("AU-08", "RT-16", "HT-06")
-def test_the_throttle_is_asked_before_any_work_and_told_of_failures():
+def test_the_throttle_is_asked_before_any_work_and_told_of_successes():
     throttle = Counting(2)
     front = a_front(throttle=throttle)
     sign_in(front, "alice", "wrong")
@@ -280,7 +281,7 @@ def test_the_throttle_is_asked_before_any_work_and_told_of_failures():
     answer = sign_in(front, "alice")
     assert (answer.seen, answer.header("Retry-After")) == ((429, "rate_limited"), "3")
     assert (front.members.hashed, len(front.store.calls)) == (2, asked)
-    assert [attempt.username for attempt in throttle.failures] == ["alice"]
+    assert throttle.successes == throttle.attempts[1:2]
     assert throttle.attempts[0].address == "192.0.2.7"
     assert throttle.attempts[0].action == "login"
 

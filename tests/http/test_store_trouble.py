@@ -241,10 +241,8 @@ def test_introduced_tokens_survive_an_outage_of_a_day(transport):
 @pytest.mark.ids("ST-05")
 def test_a_throttle_that_cannot_tell_is_503():
     class Lost:
-        async def check(self, attempt):
+        async def admit(self, attempt):
             raise StoreError(cause="counter away")
-
-        async def failed(self, attempt): ...
 
     front = a_front(throttle=Lost())
     answer = front.send("POST", "/auth/login", json={"username": "alice", "password": PASSWORD}, headers=PAGE)

@@ -90,7 +90,7 @@ def open_database(path: str, *, synchronous: Synchronous, busy_timeout: timedelt
         OSError: it cannot be made.
         sqlite3.Error: it cannot be opened or read.
     """
-    _create_file(path)
+    create_file(path)
     connection = sqlite3.connect(path, timeout=busy_timeout.total_seconds(), isolation_level=None)
     try:
         _make_tables(connection)
@@ -103,7 +103,8 @@ def open_database(path: str, *, synchronous: Synchronous, busy_timeout: timedelt
     return connection
 
 
-def _create_file(path: str) -> None:
+def create_file(path: str) -> None:
+    """Make an empty file (mode 0600) where there is none."""
     with _creating, suppress(FileExistsError):
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
 

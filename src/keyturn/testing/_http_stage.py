@@ -8,7 +8,7 @@ import re
 from base64 import b64encode
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
 from urllib.parse import urlencode
 
@@ -18,7 +18,7 @@ from ..keyrings.static import testing_keys
 from ..service import Service
 from ..settings import CookieSettings, Settings
 from ..stores.memory import MemoryStore
-from ..throttle import Attempt
+from ..throttle import FREE, Admission, Attempt
 from ..users import Principal, RegisteredClient
 from ._http_wire import HOST, Address, Answer, exchange, flood
 from .clock import ManualClock
@@ -87,11 +87,13 @@ class Residents:
 class Doorkeeper:
     """A throttle that knows one user by name and lets everybody else through."""
 
-    async def check(self, attempt: Attempt) -> timedelta | None:
-        """Keep ``throttled`` waiting."""
-        return timedelta(seconds=41.5) if attempt.username == "throttled" else None
+    colour: Colour = "both"
 
-    async def failed(self, attempt: Attempt) -> None:
+    async def admit(self, attempt: Attempt) -> Admission:
+        """Keep ``throttled`` waiting."""
+        return Admission(wait=timedelta(seconds=41.5)) if attempt.username == "throttled" else FREE
+
+    async def succeeded(self, attempt: Attempt, admission: Admission, *, now: datetime, browser: str = "") -> None:
         """Count nothing."""
 
 

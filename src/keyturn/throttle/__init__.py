@@ -1,49 +1,166 @@
-"""Who is counted: the port that login, step-up and refresh ask before any work, and the one that counts nothing."""
+"""Who is counted: the port that login, step-up and refresh ask before any work, and `open` to get one by its address.
+
+Counters are kept in memory (`keyturn.throttle.memory`), in a SQLite file (`keyturn.throttle.sqlite`) or in a database
+that all workers share (`keyturn.throttle.sqlalchemy`). An attempt is counted when it begins, and one that succeeds is
+given back: so guesses that run side by side cannot be more than the limit.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from datetime import timedelta
-from typing import Literal, Protocol
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, Literal, NamedTuple, Protocol, TypeAlias
+
+from .._colour import Colour
+from ..errors import ConfigurationError
+from ..limits import LIMIT_NAMES as LIMIT_NAMES, Limit as Limit, Limits as Limits
+
+_NEVER: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Attempt:
-    """One attempt, as it may be counted.
+class Attempt(NamedTuple):
+    """One attempt, as it may be counted; its ``repr`` shows neither names nor addresses.
 
     Args:
         action: ``login`` and ``step_up`` count failures only; ``refresh`` counts every attempt.
-        address: the peer's, empty where unknown.
+        at: when it began, by the service's clock; a throttle reads no other.
+        realm: whose users are meant.
+        address: the client's, as told by the server and the trusted proxies; empty where unknown.
         username: as typed, for a login; existing or not makes no difference.
         session_id: for a refresh or a step-up, once its token was found genuine.
         browser: the digest of a binding cookie that came along, hexadecimal: a known browser may count for itself.
     """
 
     action: Literal["login", "step_up", "refresh"]
+    at: datetime = _NEVER
+    realm: str = "default"
     address: str = ""
-    username: str = field(default="", repr=False)
+    username: str = ""
     session_id: str = ""
-    browser: str = field(default="", repr=False)
+    browser: str = ""
+
+    def __repr__(self) -> str:
+        return f"Attempt({self.action})"
+
+
+class Admission(NamedTuple):
+    """The answer to an attempt.
+
+    Args:
+        wait: how long to wait before the next one; None lets this one go on.
+        held: what the throttle wants to be told again if the attempt succeeds.
+    """
+
+    wait: timedelta | None = None
+    held: Any = None
+
+    def __repr__(self) -> str:
+        return f"Admission(wait={self.wait!r})"
+
+
+#: Go on, and nothing was counted.
+FREE: Final = Admission()
 
 
 class Throttle(Protocol):
-    """Counts attempts; asked before any database work of ours (security-checklist.md RT-16, AU-08)."""
+    """Counts attempts; asked before any database work of ours (security-checklist.md RT-16, AU-08).
 
-    async def check(self, attempt: Attempt) -> timedelta | None:
-        """Say how long to wait before this attempt; None lets it go on."""
+    It raises where it cannot tell, and then the attempt is refused with 503 (ST-05). One that blocks or awaits may
+    offer ``at_once(attempt) -> Admission | None`` too: asked first, it answers what needs neither a thread nor a turn.
+    """
+
+    @property
+    def colour(self) -> Colour:
+        """What the throttle's client does: block, await, or either. Without this property: either."""
         ...
 
-    async def failed(self, attempt: Attempt) -> None:
-        """Note that a login or step-up failed."""
+    async def admit(self, attempt: Attempt) -> Admission:
+        """Count an attempt, or say how long to wait and count nothing."""
+        ...
+
+    async def succeeded(self, attempt: Attempt, admission: Admission, *, now: datetime, browser: str = "") -> None:
+        """Give back what a login or step-up was counted with, since only failures count.
+
+        Args:
+            admission: what `admit` gave for it.
+            now: the time.
+            browser: the digest of the binding cookie that the sign-in gives to this browser, hexadecimal; it signed
+                this user in, and counts for itself from now on.
+        """
         ...
 
 
 class NoThrottle:
     """Counts nothing and lets everything go on."""
 
-    async def check(self, attempt: Attempt) -> timedelta | None:
-        """Let it go on."""
-        return None
+    colour: Colour = "both"
 
-    async def failed(self, attempt: Attempt) -> None:
-        """Note nothing."""
+    async def admit(self, attempt: Attempt) -> Admission:
+        """Let it go on."""
+        return FREE
+
+    async def succeeded(self, attempt: Attempt, admission: Admission, *, now: datetime, browser: str = "") -> None:
+        """Give nothing back."""
+
+
+def open(url: str, limits: Limits | None = None) -> Throttle:  # noqa: A001 - reads as throttle.open(url)
+    """Open a throttle by its address: ``memory:``, ``sqlite:///counters.db``, ``postgresql://…`` or ``mysql://…``.
+
+    Args:
+        url: where counters are kept. A SQLite file is the throttle's own, not the session store's.
+        limits: those of protocol section 9 where left out.
+
+    Raises:
+        ConfigurationError: the address names no place that is known here.
+    """
+    chosen = Limits() if limits is None else limits
+    if url in ("memory:", "memory://"):
+        from .memory import MemoryThrottle
+
+        return MemoryThrottle(chosen)
+    if url.startswith("sqlite:///"):
+        from .sqlite import SqliteThrottle
+
+        return SqliteThrottle(url.removeprefix("sqlite:///"), chosen)
+    scheme = url.partition(":")[0]
+    raise ConfigurationError([f"no throttle is known for {scheme!r}: use memory: or sqlite:///PATH"])
+
+
+#: What an application may say: a throttle, limits for one in memory, an address, None for nobody; ``"default"`` is as
+#: the profile says, ``"store"`` beside the sessions.
+Choice: TypeAlias = Throttle | Limits | str | None
+
+
+def chosen(choice: Choice, *, profile: str, store: str | None) -> Throttle:
+    """Give the throttle that an application means.
+
+    Args:
+        profile: of the settings; in ``testing`` nobody is counted unless asked for.
+        store: the address of the session store; None where a store was handed over.
+
+    Raises:
+        ConfigurationError: the address names no place that is known here.
+    """
+    if choice is None or (choice == "default" and profile == "testing"):
+        return NoThrottle()
+    if choice == "default":
+        return open("memory:")
+    if isinstance(choice, Limits):
+        return open("memory:", choice)
+    if choice == "store":
+        return open(_beside(store))
+    return open(choice) if isinstance(choice, str) else choice
+
+
+def _beside(store: str | None) -> str:
+    if store is None:
+        raise ConfigurationError(
+            ['throttle="store" needs the store\'s address, and a store was handed over: open a throttle of its kind']
+        )
+    # A file of its own: counting never waits for a session's commit, nor the other way round.
+    return f"{store}.throttle" if store.startswith("sqlite:") else store
+
+
+def begun_anew(throttle: Throttle) -> Throttle:
+    """Give a throttle for a test: one in memory without what it has counted, any other as it is."""
+    anew = getattr(throttle, "anew", None)
+    return throttle if anew is None else anew()

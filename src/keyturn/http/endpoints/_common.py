@@ -12,7 +12,7 @@ from ..._refresh_token import RefreshToken
 from ...errors import RequestError, ThrottledError, TokenInvalidError, TokenMissingError, kind_and_place
 from ...messages import Reply, Request
 from ...session import Client, Session, Transport
-from ...throttle import Attempt
+from ...throttle import Admission, Attempt
 from ...tokens import Claims
 from ...users import Principal
 from .. import credentials, forgery, replies
@@ -72,14 +72,37 @@ def presented_token(
     )
 
 
-async def throttle(core: Core, attempt: Attempt) -> None:
+def refreshing(core: Core, request: Request, presented: Presented) -> Attempt:
+    """Give the attempt of a refresh whose token was found genuine."""
+    return Attempt("refresh", core.clock(), core.settings.realm, request.peer, session_id=presented.token.session_id)
+
+
+async def admitted(core: Core, attempt: Attempt) -> Admission:
     """Ask the throttle before any work.
 
     Raises:
         ThrottledError: with the time to wait.
+        StoreError: it cannot tell.
     """
-    if (wait := await core.throttle.check(attempt)) is not None:
-        raise ThrottledError(retry_after=wait)
+    admission = await core.throttle.admit(attempt)
+    if admission.wait is not None:
+        raise ThrottledError(retry_after=admission.wait)
+    return admission
+
+
+async def given_back(core: Core, attempt: Attempt, admission: Admission, browser: bytes | None = None) -> None:
+    """Tell the throttle that the password was right.
+
+    Where that fails, the user is signed in all the same, and one attempt stays counted for a while.
+
+    Args:
+        browser: the digest of the binding that the sign-in made.
+    """
+    known = browser.hex() if browser else ""
+    try:
+        await core.throttle.succeeded(attempt, admission, now=core.clock(), browser=known)
+    except Exception as error:  # noqa: BLE001 - the session is there already, and its answer must not be lost
+        _log.warning("a successful attempt could not be given back: %s", kind_and_place(error))
 
 
 def answer(core: Core, request: Request, outcome: Outcome) -> Reply:

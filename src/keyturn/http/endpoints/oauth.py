@@ -12,7 +12,6 @@ from ..._policy import Presented
 from ...errors import ForgeryError, KeyturnError, RequestError, TokenError, TokenMissingError
 from ...messages import Reply, Request
 from ...session import EndReason, Session
-from ...throttle import Attempt
 from ...tokens import UNCHECKED
 from .. import bodies, replies
 from ..core import Core
@@ -68,8 +67,7 @@ async def token(core: Core, request: Request, _last: str) -> Reply:
     if "refresh_token" not in fields:
         raise TokenMissingError("refresh_token is missing.")
     presented = Presented(token=_common.genuine(core, fields["refresh_token"]), transport="body", client_id=client_id)
-    attempt = Attempt(action="refresh", address=request.peer, session_id=presented.token.session_id)
-    await _common.throttle(core, attempt)
+    await _common.admitted(core, _common.refreshing(core, request, presented))
     if client_id is None:
         await sign_in.refuse_confidential(core, presented)
     outcome = await core.flows.refresh(presented, _common.origin_of(request), scope=fields.get("scope"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 from ..._admission import Start, printable
 from ..._application import checked_principal
@@ -27,7 +27,7 @@ from ...errors import (
 from ...events import LoginFailed
 from ...messages import Reply, Request
 from ...session import Client, EndReason, Transport
-from ...throttle import Attempt
+from ...throttle import Admission, Attempt
 from ...users import Principal
 from .. import bodies, credentials, forgery, replies
 from ..core import Core
@@ -82,10 +82,11 @@ def _transport(core: Core, body: Mapping[str, Any]) -> Transport:
     raise RequestError(f"transport must be one of: {', '.join(offered)}.")
 
 
-def _attempt(core: Core, request: Request, action: Any, **more: str) -> Attempt:
-    proof = credentials.binding(request, core.settings)
-    digest = presented_digest(proof)
-    return Attempt(action=action, address=request.peer, browser=digest.hex() if digest else "", **more)
+def _attempt(core: Core, request: Request, action: Literal["login", "step_up"], **more: str) -> Attempt:
+    digest = presented_digest(credentials.binding(request, core.settings))
+    return Attempt(
+        action, core.clock(), core.settings.realm, request.peer, browser=digest.hex() if digest else "", **more
+    )
 
 
 async def admitted(
@@ -99,23 +100,29 @@ async def admitted(
     """
     attempt = _attempt(core, request, "login", username=secret[0])
     try:
-        await _common.throttle(core, attempt)
-        return await _sign_in(core, request, secret, how, attempt, presented)
+        admission = await _common.admitted(core, attempt)
+        principal = await authenticate(core, request, *secret)
+        if principal is None or principal.disabled:
+            raise CredentialsError
+        return await _sign_in(core, request, principal, how, (attempt, admission), presented)
     except KeyturnError as error:
         await _tell_failed(core, request, secret[0], error)
         raise
 
 
 async def _sign_in(
-    core: Core, request: Request, secret: tuple[str, str], how: Start, attempt: Attempt, presented: str | None
-) -> Outcome:
-    principal = await authenticate(core, request, *secret)
-    if principal is None or principal.disabled:
-        await core.throttle.failed(attempt)
-        raise CredentialsError
+    core: Core, request: Request, principal: Principal, how: Start, counted: tuple[Attempt, Admission],
+    presented: str | None,
+) -> Outcome:  # fmt: skip
     origin = _common.origin_of(request, how.client.device_name)
     token = _common.genuine_or_none(core, presented)
-    return await core.flows.start(principal, replace(how, client=origin.client), origin, presented=token)
+    binding: bytes | None = None
+    try:
+        outcome = await core.flows.start(principal, replace(how, client=origin.client), origin, presented=token)
+        binding = outcome.session.binding
+    finally:  # whatever stands in the way now, the password was right
+        await _common.given_back(core, *counted, binding)
+    return outcome
 
 
 async def authenticate(core: Core, request: Request, username: str, password: str) -> Principal | None:
@@ -158,7 +165,7 @@ async def refresh(core: Core, request: Request, _last: str) -> Reply:
     if presented is None:
         raise TokenMissingError("No refresh token was presented. Sign in.")
     try:
-        await _common.throttle(core, _attempt(core, request, "refresh", session_id=presented.token.session_id))
+        await _common.admitted(core, _common.refreshing(core, request, presented))
         await refuse_confidential(core, presented)
         outcome = await core.flows.refresh(presented, _common.origin_of(request), scope=bodies.text(body, "scope"))
     except (SessionEndedError, BindingMismatchError) as error:
@@ -196,13 +203,13 @@ async def step_up(core: Core, request: Request, _last: str) -> Reply:
     if presented.token.session_id != claims.session_id:
         raise TokenStaleError(cause="step-up: the tokens belong to two sessions")
     attempt = _attempt(core, request, "step_up", session_id=claims.session_id)
-    await _common.throttle(core, attempt)
+    admission = await _common.admitted(core, attempt)
     await refuse_confidential(core, presented)
     if not await _proved(core, request, claims.subject, password, bodies.text(body, "username")):
-        await core.throttle.failed(attempt)
         error = CredentialsError("The password is not right.")
         await _tell_failed(core, request, bodies.text(body, "username") or "", error)
         raise error
+    await _common.given_back(core, attempt, admission)
     outcome = await core.flows.step_up(presented, _common.origin_of(request), amr=("pwd",))
     return _common.answer(core, request, outcome)
 

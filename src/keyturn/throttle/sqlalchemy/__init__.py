@@ -1,0 +1,1 @@
+"""Counters in PostgreSQL or MariaDB, shared by all workers, through SQLAlchemy."""
