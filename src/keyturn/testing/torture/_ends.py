@@ -1,0 +1,202 @@
+"""Sessions that are ended in the middle, and what is looked at afterwards."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable
+from dataclasses import dataclass
+from random import Random
+from typing import Final
+
+from ._adapter import Answer, Call, Held, Outcome, User
+from ._facts import Ended, Kind, Listed, Party
+from ._faults import Faults
+from ._stage import Session, Stage
+from ._wire import LostError
+
+#: What a server that promises no bound is watched for, in seconds.
+_UNPROMISED: Final = 6.0
+#: How often the guarded URL is asked at first, and after a second, in seconds.
+_QUICK_STEP: Final = 0.05
+_SLOW_STEP: Final = 0.25
+#: So many refusals in a row are taken for lasting, until the last look after the bound.
+_LASTING: Final = 3
+#: How often an end is tried that got no promise.
+_TRIES: Final = 5
+#: The warden signs in anew after so many seconds: ending another's session takes a recent sign-in.
+_RENEWED_AFTER: Final = 240.0
+_LISTED_EVERY: Final = 2.5
+
+
+@dataclass(kw_only=True, slots=True)
+class Warden:
+    """A session of each user's, past the faulty network, that lists the user's sessions and ends others.
+
+    Args:
+        stage: where.
+        user: whose.
+        session: the warden's own.
+    """
+
+    stage: Stage
+    user: User
+    session: Session
+
+    async def watch_over(self, rng: Random) -> None:
+        """List the user's sessions now and then, refresh, sign in anew in time, until the run is over."""
+        while self.stage.left > 0:
+            await self.stage.pause(rng.uniform(0.5, 1.5) * _LISTED_EVERY)
+            if time.monotonic() - self.session.history.started > _RENEWED_AFTER:
+                await self._renew()
+            await self.list()
+            await self.refresh()
+
+    async def _renew(self) -> None:
+        before = self.session
+        self.session = await self.stage.sign_in(Kind.WARDEN, before.history.transport, self.user)
+        await end(self.stage, before, self.stage.adapter.end(before.held), "logout")
+        self.stage.later(look_after(self.stage, before))
+
+    async def refresh(self) -> None:
+        """Refresh, and call the API as every client does afterwards."""
+        got = await self.stage.present(self.session, self.session.held, Party.OWNER, None)
+        if got is not None and got.outcome is Outcome.SIGNED_OUT:
+            await self.stage.settle(self.session)
+            self.session = await self.stage.sign_in(Kind.WARDEN, self.session.history.transport, self.user)
+        elif got is not None and got.held is not None:
+            self.session.held = got.held
+            await self.stage.ask(self.session, got.held, Party.OWNER, None)
+
+    async def list(self) -> None:
+        """Write down the absolute ends of all open sessions of the user."""
+        call = self.stage.adapter.list_sessions(self.session.held)
+        if call is None:
+            return
+        answer = await self.stage.patiently(call)
+        told = self.stage.adapter.listed(answer) if answer.status < 400 else {}
+        now = time.monotonic()
+        for session in self.stage.open:
+            if (absolute_end := told.get(session.held.session_id or "")) is not None:
+                session.history.listed.append(Listed(at=now, absolute_end=absolute_end))
+
+    def ending(self, session: Session) -> Call | None:
+        """Give the call that ends another session, None where the product has none."""
+        known = session.held.session_id
+        return None if known is None else self.stage.adapter.end_other(self.session.held, known)
+
+
+async def end(stage: Stage, session: Session, call: Call, how: str) -> bool:
+    """Send what ends a session until its end is promised, and write it down; say whether it was."""
+    began = time.monotonic()
+    returned = await _promised(stage, call)
+    session.history.ends.append(Ended(began=began, returned=returned, how=how))
+    return returned is not None
+
+
+async def _promised(stage: Stage, call: Call) -> float | None:
+    for _ in range(_TRIES):
+        answer = await _answer(stage, call)
+        if answer is not None and stage.adapter.ended(answer):
+            return time.monotonic()
+        if answer is not None and answer.status < 500:
+            return None
+        await asyncio.sleep(0.2)
+    return None
+
+
+async def _answer(stage: Stage, call: Call) -> Answer | None:
+    try:
+        return await stage.patiently(call)
+    except LostError:
+        return None
+
+
+async def end_somehow(stage: Stage, session: Session, warden: Warden | None, rng: Random) -> None:
+    """End a session: by its own logout, from another device, or in a race with its own refreshes."""
+    how = rng.choice(["logout", "other", "race"])
+    own = stage.adapter.end(session.held)
+    from_elsewhere = warden.ending(session) if warden is not None and how != "logout" else None
+    if how == "race":
+        await _race(stage, session, from_elsewhere or own, rng)
+    else:
+        await end(stage, session, from_elsewhere or own, how if from_elsewhere else "logout")
+    if session.history.end_returned is None:
+        await end(stage, session, stage.adapter.end(session.held), "logout")
+
+
+async def _race(stage: Stage, session: Session, call: Call, rng: Random) -> None:
+    """Let refreshes be under way, some arriving before the end, some during it, some after."""
+    refreshes = [
+        stage.present(session, session.held, Party.OWNER, Faults(hold_request=rng.uniform(0, 0.06))) for _ in range(4)
+    ]
+    await asyncio.gather(_after(rng.uniform(0, 0.04), end(stage, session, call, "race")), *refreshes)
+
+
+async def _after(seconds: float, work: Awaitable[bool]) -> None:
+    await asyncio.sleep(seconds)
+    await work
+
+
+async def end_all(stage: Stage, user: User, warden: Warden | None) -> None:
+    """End all sessions of a user that are open, at the end of the run."""
+    there = [session for session in stage.open if session.user is user and session.history.end_began is None]
+    call = None if warden is None else stage.adapter.end_all(warden.session.held)
+    began = time.monotonic()
+    returned = None if call is None else await _promised(stage, call)
+    if returned is None:
+        await asyncio.gather(*(end(stage, session, stage.adapter.end(session.held), "logout") for session in there))
+    else:
+        for session in there:
+            session.history.ends.append(Ended(began=began, returned=returned, how="all"))
+    for session in there:
+        stage.later(look_after(stage, session))
+
+
+# --- afterwards ------------------------------------------------------------------------------------------------------
+
+
+async def look_after(stage: Stage, session: Session) -> None:
+    """Present what an ended session's client holds, ask the guarded URLs until they refuse, then let it be judged."""
+    returned = session.history.end_returned
+    if returned is not None:
+        tokens = list(session.recent)
+        places = range(len(stage.wire.targets))
+        await asyncio.gather(
+            *(_poll(stage, session, tokens[-1], place, returned) for place in places), _try(stage, session)
+        )
+        rules = stage.figures.rules
+        await asyncio.sleep(max(0.0, returned + _watched(stage) + rules.slack + 0.05 - time.monotonic()))
+        await stage.quiet(session)
+        await _try(stage, session)
+        for held in session.recent:
+            await asyncio.gather(*(stage.ask(session, held, Party.PROBE, None, place=place) for place in places))
+    await stage.settle(session)
+
+
+def _watched(stage: Stage) -> float:
+    bound = stage.figures.rules.bound
+    return _UNPROMISED if bound is None else bound
+
+
+async def _try(stage: Stage, session: Session) -> None:
+    for held in list(session.recent):
+        await stage.present(session, held, Party.PROBE, None)
+
+
+async def _poll(stage: Stage, session: Session, held: Held, place: int, returned: float) -> None:
+    refused = 0
+    while refused < _LASTING and (since := time.monotonic() - returned) < _watched(stage):
+        outcome = await stage.ask(session, held, Party.PROBE, None, place=place)
+        refused = 0 if outcome is Outcome.OK else refused + 1
+        await asyncio.sleep(_QUICK_STEP if since < 1 else _SLOW_STEP)
+
+
+async def station(stage: Stage, user: User, transport: str) -> Warden:
+    """Sign a user's warden in.
+
+    Raises:
+        SignInError: the server says no.
+        LostError: no answer came.
+    """
+    return Warden(stage=stage, user=user, session=await stage.sign_in(Kind.WARDEN, transport, user))

@@ -1,0 +1,60 @@
+"""The application that is tortured; what it is like stands in the environment, so that every worker is alike."""
+
+import json
+import os
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+from keyturn import Principal, Settings
+from keyturn.starlette import Keyturn
+from keyturn.stores import open as open_store
+
+PASSWORD = "right horse"
+
+
+class Users:
+    """Everybody with the right password."""
+
+    async def authenticate(self, username: str, password: str, request: object) -> Principal | None:
+        return Principal(subject=username) if password == PASSWORD else None
+
+    async def load(self, subject: str) -> Principal | None:
+        return Principal(subject=subject)
+
+
+def broken(store: Any, how: str) -> Any:
+    """Break a promise in the store, so that the torture has something to find."""
+    if how == "deaf":  # ends are done, and nobody else hears of it: the log is never read
+
+        async def nothing(after: Any) -> Any:
+            return (), after
+
+        store.revocations = nothing
+    elif how == "undead":  # ends are promised and not done
+        store.end = _promised
+    return store
+
+
+async def _promised(ids: Any, **_rest: Any) -> Any:
+    return ()
+
+
+auth = Keyturn(
+    Settings(profile="development", **json.loads(os.environ.get("APP_SETTINGS", "{}"))),
+    store=broken(open_store(os.environ["APP_STORE"]), os.environ.get("APP_BROKEN", "")),
+    keys=os.environ["APP_KEYS"],
+    users=Users(),
+)
+
+
+async def me(request: Request) -> JSONResponse:
+    claims = await auth.required(request)
+    return JSONResponse({"subject": claims.subject})
+
+
+app = Starlette(routes=[Route("/me", me)])
+auth.install(app)
