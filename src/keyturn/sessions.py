@@ -58,7 +58,7 @@ class AsyncSessions:
         bridge: Bridge | None = None,
         chance: Chance = Chance(),  # noqa: B008 - a frozen value
     ) -> None:
-        store = stores.open(store) if isinstance(store, str) else store
+        store = stores.open(store, colour="async") if isinstance(store, str) else store
         flows = build_flows(
             settings, store, open_keys(keys, settings, chance), users,
             chance=chance, call=async_caller(store, bridge), floors=FloorMap(), listeners=listeners,

@@ -12,14 +12,15 @@ from keyturn.stores.sqlite import SqliteStore
 from keyturn.testing._store_stage import Stage
 
 
+@pytest.mark.parametrize("text", ["\ud800", "nul\0"])
 @pytest.mark.parametrize("field", "realm subject client_id scope user_agent ip device_name amr".split())
-def test_both_stores_refuse_a_lone_surrogate_in_the_same_words(field, tmp_path):
-    value = ("\ud800",) if field == "amr" else "\ud800"
+def test_every_store_refuses_what_not_all_can_keep_in_the_same_words(field, text, tmp_path):
+    value = (text,) if field == "amr" else text
     with SqliteStore(tmp_path / "sessions.db") as sqlite:
         for store in (MemoryStore(), sqlite):
             stage = Stage(store, "sync")
             session = stage.session(**{field: value})
-            with pytest.raises(ValueError, match="lone surrogate cannot be stored"):
+            with pytest.raises(ValueError, match="lone surrogate or a NUL cannot be stored"):
                 drive(store.add(session))
             assert drive(store.get(session.id)) is None
 

@@ -2,6 +2,9 @@
 
 A store holds no rule of its own, reads no clock, tells no events. Each verb is one committed transaction. Times are
 aware UTC with microseconds and come back as they were given; a driver's exceptions and timeouts come out as StoreError.
+
+Texts are Unicode: one with a lone surrogate or a NUL, which not every database keeps, is refused with ValueError by the
+verbs that would keep it, and equals nothing where it is compared. So an application behaves alike on every store.
 """
 
 from __future__ import annotations
@@ -9,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, Protocol
+from typing import Final, Literal, Protocol
 
 from .._colour import Colour
 from .._turn import MAX_RECOVERIES as MAX_RECOVERIES, Changes as Changes, Turn as Turn
@@ -144,11 +147,16 @@ class SessionStore(Protocol):
         ...
 
 
-def open(url: str) -> SessionStore:  # noqa: A001 - reads as stores.open(url)
-    """Open a store by its address: ``memory:`` or ``sqlite:///path/to/file.db``.
+def open(url: str, *, colour: Literal["sync", "async"] = "sync") -> SessionStore:  # noqa: A001 - reads as stores.open(url)
+    """Open a store by its address; nothing is connected before its first call.
+
+    Args:
+        url: ``memory:``, ``sqlite:///path/to/file.db``, ``postgresql://user@host/database`` or
+            ``mysql://user@host/database`` (MariaDB). A driver may be named, as in ``postgresql+asyncpg://``.
+        colour: how the door that will use it waits; where there is a driver of that kind, the store does likewise.
 
     Raises:
-        ConfigurationError: the address names no store that is known here.
+        ConfigurationError: the address names no store that is known here, or its driver is not installed.
     """
     if url in ("memory:", "memory://"):
         from .memory import MemoryStore
@@ -159,4 +167,24 @@ def open(url: str) -> SessionStore:  # noqa: A001 - reads as stores.open(url)
 
         return SqliteStore(url.removeprefix("sqlite:///"))
     scheme = url.partition(":")[0]
-    raise ConfigurationError([f"no store is known for {scheme!r}: use sqlite:///PATH or memory:"])
+    if scheme.partition("+")[0] in _SQL:
+        return _open_sql(url, colour)
+    raise ConfigurationError(
+        [f"no store is known for {scheme!r}: use postgresql://…, mysql://…, sqlite:///PATH or memory:"]
+    )
+
+
+#: Schemes of addresses that SQLAlchemy reads.
+_SQL: Final = frozenset({"postgresql", "postgres", "mysql", "mariadb"})
+
+
+def _open_sql(url: str, colour: Literal["sync", "async"]) -> SessionStore:
+    scheme = url.partition(":")[0]
+    try:
+        from .sqlalchemy import SqlAlchemyStore
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in {"sqlalchemy", "alembic", "greenlet"}:
+            raise
+        extra = "postgresql" if scheme.startswith("postgres") else "mariadb"
+        raise ConfigurationError([f"{scheme}:// needs SQLAlchemy: pip install 'keyturn[{extra}]'"]) from None
+    return SqlAlchemyStore.at(url, door=colour)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any, Final, TypeAlias
@@ -105,7 +105,7 @@ _READ: Final[Mapping[str, Callable[[Any], Any]]] = {
 _FILL: Final = tuple((getattr(Session, name).__set__, _READ.get(name)) for name in COLUMNS.split(", "))
 
 
-def session_of(row: Row) -> Session:
+def session_of(row: Sequence[Any]) -> Session:
     """Give the session of a row."""
     session = object.__new__(Session)
     for (fill, read), value in zip(_FILL, row, strict=True):

@@ -15,22 +15,21 @@ _NO_CLAIMS: Mapping[str, Any] = MappingProxyType({})
 
 
 def is_text(value: str) -> bool:
-    """Say whether a text can be kept at all: one with a lone surrogate is no Unicode text and has no UTF-8 form.
+    """Say whether a text can be kept: one with a lone surrogate has no UTF-8 form, and PostgreSQL keeps no NUL.
 
-    Where a store compares such a text, it equals nothing that is stored; where it should keep it, it refuses.
+    Every store draws the same line, so that an application behaves alike on each of them. Where a store compares such a text, it equals nothing that is stored; where it should keep it, it refuses.
     """
     try:
-        value.encode()
+        return b"\0" not in value.encode()
     except UnicodeEncodeError:
         return False
-    return True
 
 
 def refuse_unstorable(session: Session) -> None:
     """Refuse a session that no store can give back as it was, before anything is written.
 
     Raises:
-        ValueError: the id is no canonical session id, a text has a lone surrogate, or the claims are no JSON.
+        ValueError: the id is no canonical session id, a text has a lone surrogate or a NUL, or the claims are no JSON.
         TypeError: the claims hold something that JSON does not know.
     """
     if session_id_bytes(session.id) is None:
@@ -51,7 +50,7 @@ def refuse_unstorable_changes(changes: Changes) -> None:
 
 def _refuse_broken(*texts: str) -> None:
     if not all(map(is_text, texts)):
-        raise ValueError("a text with a lone surrogate cannot be stored")
+        raise ValueError("a text with a lone surrogate or a NUL cannot be stored")
 
 
 def json_text(value: dict[str, Any] | list[str]) -> str:

@@ -1,0 +1,139 @@
+"""The awaiting side: an AsyncEngine for each event loop, turns that travel in groups, callers that may be cancelled."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import weakref
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Final, TypeVar
+
+from sqlalchemy import Connection, Pool
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from ...errors import StoreError
+from . import _errors as errors
+from ._engines import Verb, is_said_again, statements_for
+from ._flights import Flights
+from ._side import Side
+from ._statements import Row, TurnRow
+from .tables import VERSION
+
+T = TypeVar("T")
+
+
+class Awaiting:
+    """Puts verbs to an AsyncEngine.
+
+    Args:
+        engine: gives the engine for an event loop.
+        owned: whether engines are made here, one for each loop, and disposed of with it or at `close`.
+        timeout: how long a verb may take altogether.
+    """
+
+    colour: Final = "async"
+
+    def __init__(self, engine: Callable[[], AsyncEngine], *, owned: bool, timeout: timedelta) -> None:
+        self.statements = statements_for(engine().dialect)
+        self._engine = engine
+        self._owned = owned
+        self._timeout = timeout.total_seconds()
+        self._sides: dict[asyncio.AbstractEventLoop, tuple[Side, Flights]] = {}
+        self._is_known = False
+        _all.add(self)
+
+    async def ask(self, verb: Verb, work: Callable[[Connection], T]) -> T:
+        """Put a verb to the database; it is carried out even if its caller is cancelled.
+
+        Raises:
+            StoreError: the database cannot be asked.
+        """
+        side, _ = await self._here()
+        return await asyncio.shield(side.start(self._ask(side, verb, work)))
+
+    async def advance(self, turn: TurnRow) -> Row | None:
+        """Turn one key, in one statement with others that wait to be turned."""
+        _, flights = await self._here()
+        return await flights.turned(turn)
+
+    def close(self) -> None:
+        """Finish what is under way and let go of all connections; in an event loop of ours, await `aclose` instead."""
+        for loop, (side, _) in list(self._sides.items()):
+            if loop.is_running():
+                asyncio.run_coroutine_threadsafe(side.close(), loop).result(2 * self._timeout)
+
+    async def aclose(self) -> None:
+        """Finish what is under way in this event loop, and let go of its connections."""
+        here = self._sides.get(asyncio.get_running_loop())
+        if here is not None:
+            await here[0].close()
+
+    async def _here(self) -> tuple[Side, Flights]:
+        """Give what belongs to the event loop that runs now."""
+        loop = asyncio.get_running_loop()
+        here = self._sides.get(loop)
+        if here is None:
+            here = await self._begun(loop)
+        if not self._is_known:
+            side, _ = here
+            version = await asyncio.shield(side.start(self._ask(side, "version", self.statements.version)))
+            if version != VERSION:
+                raise errors.wrong_version(version, VERSION)
+            self._is_known = True
+        return here
+
+    async def _begun(self, loop: asyncio.AbstractEventLoop) -> tuple[Side, Flights]:
+        for other in [other for other in list(self._sides) if other.is_closed()]:
+            self._sides.pop(other, None)
+        side = Side(self._engine(), owned=self._owned, statements=self.statements, timeout=self._timeout)
+
+        async def alone(turn: TurnRow) -> Row | None:
+            rows = await self._ask(side, "advance", lambda connection: self.statements.advance(connection, [turn]))
+            return rows[0] if rows else None
+
+        here = self._sides[loop] = side, Flights(side.kept, side.start, alone, self._told)
+        await side.begin(lambda: self._sides.pop(loop, None))
+        return here
+
+    async def _ask(self, side: Side, verb: Verb, work: Callable[[Connection], T]) -> T:
+        tries = 0
+        while True:
+            try:
+                async with asyncio.timeout(self._timeout):
+                    return await side.once(work, alone=verb in self.statements.single and tries == 0)
+            except Exception as error:
+                tries += 1
+                if is_said_again(verb, error, tries):
+                    continue
+                if errors.is_trouble(error):
+                    raise self._told(error) from error
+                raise
+
+    def _told(self, error: Exception) -> Exception:
+        if isinstance(error, StoreError) or not errors.is_trouble(error):
+            return error
+        if type(error) is TimeoutError:
+            seconds = f"{self._timeout:g} s"
+            return StoreError(cause=f"no answer within {seconds}: the database is slow, or the pool has nothing free")
+        return errors.store_error(error)
+
+    def _after_fork(self) -> None:
+        # The parent goes on speaking on these connections: they are neither used nor closed here, but kept for ever.
+        for side, flights in self._sides.values():
+            _inherited.append((side, flights, side.engine.pool))
+            side.engine.sync_engine.dispose(close=False)
+        self._sides = {}
+
+
+_all: weakref.WeakSet[Awaiting] = weakref.WeakSet()
+_inherited: Final[list[tuple[Side, Flights, Pool]]] = []
+
+
+def _after_fork() -> None:
+    for one in list(_all):
+        one._after_fork()  # noqa: SLF001 - its own
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

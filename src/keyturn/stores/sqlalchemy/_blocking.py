@@ -1,0 +1,102 @@
+"""The blocking side: an Engine, from whose pool every verb takes a connection for as long as it speaks."""
+
+from __future__ import annotations
+
+import os
+import weakref
+from collections.abc import Callable
+from typing import Final, TypeVar
+
+from sqlalchemy import Connection, Engine, Pool
+
+from . import _errors as errors
+from ._engines import Verb, is_said_again, statements_for
+from .tables import VERSION
+
+T = TypeVar("T")
+
+
+class Blocking:
+    """Puts verbs to an Engine.
+
+    Args:
+        engine: connects to nothing before the first verb.
+        owned: whether `close` disposes of it.
+    """
+
+    colour: Final = "sync"
+
+    def __init__(self, engine: Engine, *, owned: bool) -> None:
+        self.statements = statements_for(engine.dialect)
+        self._engine = engine
+        self._owned = owned
+        self._alone = engine.execution_options(isolation_level="AUTOCOMMIT")
+        level = self.statements.isolation
+        self._together = engine if level is None else engine.execution_options(isolation_level=level)
+        self._is_known = False
+        _all.add(self)
+
+    def ask(self, verb: Verb, work: Callable[[Connection], T]) -> T:
+        """Put a verb to the database.
+
+        Raises:
+            StoreError: the database cannot be asked.
+        """
+        if not self._is_known:
+            version = self._ask("version", self.statements.version)
+            if version != VERSION:
+                raise errors.wrong_version(version, VERSION)
+            self._is_known = True
+        return self._ask(verb, work)
+
+    def close(self) -> None:
+        """Close the pool's connections if the engine was made here; a later verb opens others."""
+        if self._owned:
+            self._engine.dispose()
+
+    def _ask(self, verb: Verb, work: Callable[[Connection], T]) -> T:
+        tries = 0
+        while True:
+            try:
+                return self._once(work, alone=verb in self.statements.single and tries == 0)
+            except Exception as error:
+                tries += 1
+                if is_said_again(verb, error, tries):
+                    continue
+                if errors.is_trouble(error):
+                    raise errors.store_error(error) from error
+                raise
+
+    def _once(self, work: Callable[[Connection], T], *, alone: bool) -> T:
+        if alone:
+            with self._alone.connect() as connection:
+                return _heeding(connection, work)
+        with self._together.begin() as connection:
+            return _heeding(connection, work)
+
+    def _after_fork(self) -> None:
+        # The parent goes on speaking on these connections: they are neither used nor closed here, but kept for ever.
+        _inherited.append(self._engine.pool)
+        self._engine.dispose(close=False)
+
+
+def _heeding(connection: Connection, work: Callable[[Connection], T]) -> T:
+    try:
+        return work(connection)
+    except Exception as error:
+        if errors.leads_nowhere(error):
+            connection.invalidate()
+        raise
+
+
+_all: weakref.WeakSet[Blocking] = weakref.WeakSet()
+_inherited: Final[list[Pool]] = []
+
+
+def _after_fork() -> None:
+    for one in list(_all):
+        one._after_fork()  # noqa: SLF001 - its own
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -1,0 +1,110 @@
+"""A driver's exceptions and timeouts as StoreError: in one place, in words of ours, with nothing secret in them."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError, StatementError, TimeoutError as PoolTimeoutError
+
+from ...errors import StoreError
+
+#: Drivers raise some of their own exceptions past SQLAlchemy, while they connect.
+_DRIVERS: Final = frozenset({"asyncpg", "psycopg", "psycopg2", "pymysql", "aiomysql", "asyncmy", "MySQLdb"})
+
+#: The database took a whole transaction back and says: try again (SQLSTATE and MariaDB's numbers).
+_TAKEN_BACK: Final = frozenset({
+    "40001",  # serialization failure
+    "40P01",  # deadlock
+    "1213",  # deadlock
+    "1205",  # a lock that did not come in time; what was done before is rolled back with the connection's transaction
+    "1020",  # the record has changed since last read (innodb_snapshot_isolation)
+})  # fmt: skip
+_MISSING: Final = frozenset({"42P01", "42703", "1146", "1054"})  # a table or a column
+_READ_ONLY: Final = frozenset({"25006", "1290", "1792"})
+
+_UPGRADE: Final = "python -m keyturn.stores.sqlalchemy upgrade URL"
+#: The database's sentence, but not a book.
+_LONGEST: Final = 300
+
+
+def is_trouble(error: BaseException) -> bool:
+    """Say whether an exception comes from the database, its driver or the way to it."""
+    return (
+        isinstance(error, SQLAlchemyError | OSError | TimeoutError)
+        or type(error).__module__.partition(".")[0] in _DRIVERS
+    )
+
+
+def was_taken_back(error: BaseException) -> bool:
+    """Say whether the database took the whole transaction back and it may be tried again."""
+    return _code(error) in _TAKEN_BACK
+
+
+def was_lost(error: BaseException) -> bool:
+    """Say whether the connection broke: nobody knows what became of the statement."""
+    return isinstance(error, DBAPIError) and error.connection_invalidated
+
+
+def is_of_the_statement(error: BaseException | None) -> bool:
+    """Say whether the database refused this one statement, and may not refuse another."""
+    return isinstance(error, DBAPIError) and bool(_code(error)) and not error.connection_invalidated
+
+
+def leads_nowhere(error: BaseException) -> bool:
+    """Say whether the connection is to be given up though it works: it leads to a server that was made read-only."""
+    return _code(error) in _READ_ONLY
+
+
+def store_error(error: BaseException) -> StoreError:
+    """Give the StoreError for an exception of the database."""
+    if isinstance(error, StatementError):
+        error.hide_parameters = True  # they are digests and where a user signed in from, and no log's business
+    return StoreError(cause=_cause(error))
+
+
+def wrong_version(version: int | None, known: int) -> StoreError:
+    """Give the StoreError for tables of another version than this program's."""
+    if version is None:
+        return StoreError(cause=f"the row of keyturn_log is missing: make the tables with {_UPGRADE}")
+    if version > known:
+        return StoreError(cause=f"the tables have version {version}; this program knows {known}: update the program")
+    return StoreError(cause=f"the tables have version {version}; this program needs {known}: {_UPGRADE}")
+
+
+def _cause(error: BaseException) -> str:
+    code = _code(error)
+    if code in _MISSING:
+        return f"the tables are missing or not this program's ({code}): make them with {_UPGRADE}"
+    if isinstance(error, PoolTimeoutError):
+        return "the pool has no connection free: every one of them is in use"
+    original = _original(error)
+    kind = type(original).__name__ + (f" {code}" if code else "")
+    return f"{kind}: {_sentence(original)}" if isinstance(original, Exception) else kind
+
+
+def _original(error: BaseException) -> BaseException:
+    """Give the driver's own exception: SQLAlchemy's repeats the statement."""
+    while True:
+        inner = getattr(error, "orig", None) or (
+            error.__cause__ if type(error).__module__.startswith("sqlalchemy.") else None
+        )
+        if inner is None:
+            return error
+        error = inner
+
+
+def _code(error: BaseException) -> str:
+    seen: BaseException | None = error
+    while seen is not None:
+        for name in ("sqlstate", "pgcode"):
+            if code := getattr(seen, name, None):
+                return str(code)
+        if type(seen).__module__.partition(".")[0] in _DRIVERS and seen.args and isinstance(seen.args[0], int):
+            return str(seen.args[0])
+        seen = getattr(seen, "orig", None) or seen.__cause__
+    return ""
+
+
+def _sentence(error: BaseException) -> str:
+    """Give the first line of what an exception says; the lines after it may quote values of a row."""
+    return " ".join(str(error).partition("\n")[0].split())[:_LONGEST]

@@ -1,0 +1,186 @@
+"""All that belongs to one event loop: its engine, the tasks that speak to the database, the connections of flights."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
+from contextlib import suppress
+from typing import Any, Final, TypeVar
+
+from sqlalchemy import Connection, event
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from . import _errors as errors
+from ._statements import Row, Statements, TurnRow
+
+T = TypeVar("T")
+
+#: Seconds for which a flight without passengers keeps its connection: longer than a single client pauses, and short
+#: beside the time for which somebody else would wait for the pool.
+_REST: Final = 1.0
+
+
+class Side:
+    """The connections to one engine, in the event loop that runs now.
+
+    Args:
+        engine: connects to nothing before the first verb.
+        owned: whether `close` disposes of it.
+        statements: what its database is told.
+        timeout: seconds that connecting and speaking may take.
+    """
+
+    def __init__(self, engine: AsyncEngine, *, owned: bool, statements: Statements, timeout: float) -> None:
+        self.engine = engine
+        self._owned = owned
+        self._statements = statements
+        self._timeout = timeout
+        self._alone = engine.execution_options(isolation_level="AUTOCOMMIT")
+        level = statements.isolation
+        self._together = engine if level is None else engine.execution_options(isolation_level=level)
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._kept: list[KeptConnection] = []
+        self._guardian: AsyncGenerator[None, None] | None = None
+
+    async def begin(self, at_end: Callable[[], object]) -> None:
+        """See to it that connections are closed with their event loop, or with their engine.
+
+        An event loop that ends closes the generators that were begun in it, and waits for what they do at their end.
+        """
+        self._guardian = self._until_the_loop_ends(at_end)
+        await anext(self._guardian)
+        event.listen(self.engine.sync_engine, "engine_disposed", self._on_disposed)
+
+    async def _until_the_loop_ends(self, at_end: Callable[[], object]) -> AsyncGenerator[None, None]:
+        try:
+            yield
+        finally:
+            at_end()
+            await self.close()
+
+    def start(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        """Run a coroutine to its end, whatever becomes of who waits for it."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def once(self, work: Callable[[Connection], T], *, alone: bool) -> T:
+        """Put a verb to the database on a connection from the pool."""
+        if alone:
+            async with self._alone.connect() as connection:
+                return await _heeding(connection, work)
+        async with self._together.begin() as connection:
+            return await _heeding(connection, work)
+
+    def kept(self) -> KeptConnection:
+        """Make a connection that is kept while there is traffic."""
+        line = KeptConnection(self)
+        self._kept.append(line)
+        return line
+
+    async def connect(self) -> AsyncConnection:
+        """Take a connection from the pool to be kept."""
+        alone = "advance" in self._statements.single
+        async with asyncio.timeout(self._timeout):
+            return await (self._alone if alone else self._together).connect()
+
+    async def advance(self, connection: AsyncConnection, turns: Sequence[TurnRow]) -> Sequence[Row]:
+        """Send turns on a kept connection."""
+        async with asyncio.timeout(self._timeout):
+            if "advance" in self._statements.single:
+                return await connection.run_sync(self._statements.advance, turns)
+            async with connection.begin():
+                return await connection.run_sync(self._statements.advance, turns)
+
+    async def close(self) -> None:
+        """Wait for what is under way, then let go of all connections; a later verb opens others."""
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+        for line in self._kept:
+            await line.release()
+        if self._owned:
+            await self.engine.dispose()
+
+    def _on_disposed(self, engine: object) -> None:
+        for line in self._kept:
+            line.on_disposed()
+
+
+class KeptConnection:
+    """A connection of a flight.
+
+    Args:
+        side: where it belongs.
+    """
+
+    def __init__(self, side: Side) -> None:
+        self._side = side
+        self._connection: AsyncConnection | None = None
+        self._is_resting = True
+        self._is_disposed = False
+        self._alarm: asyncio.TimerHandle | None = None
+
+    async def connect(self) -> None:
+        """Be connected; waits for the pool."""
+        self._is_resting = False
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+        if self._connection is None:
+            self._connection = await self._side.connect()
+
+    async def advance(self, turns: Sequence[TurnRow]) -> Sequence[Row]:
+        """Send turns of different sessions, sorted by id; give the rows of those that turned."""
+        assert self._connection is not None  # noqa: S101 - a flight connects first
+        return await self._side.advance(self._connection, turns)
+
+    async def give_up(self) -> None:
+        """Let go of a connection that may be broken."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with suppress(Exception):
+                await connection.invalidate()
+            with suppress(Exception):
+                await connection.close()
+
+    async def release(self) -> None:
+        """Give the connection back to its pool."""
+        connection, self._connection = self._connection, None
+        if self._alarm is not None:
+            self._alarm.cancel()
+            self._alarm = None
+        if connection is not None:
+            with suppress(Exception):
+                await connection.close()
+
+    def rest(self) -> None:
+        """Give the connection back to its pool after a while, or at once where that pool is gone."""
+        self._is_resting = True
+        if self._is_disposed:
+            self._is_disposed = False
+            self._side.start(self.give_up())
+        elif self._connection is not None:
+            self._alarm = asyncio.get_running_loop().call_later(_REST, self._release_soon)
+
+    def on_disposed(self) -> None:
+        """Close the connection with its engine: the pool that it would go back to is gone."""
+        if not self._is_resting:
+            self._is_disposed = True
+            return
+        connection, self._connection = self._connection, None
+        if connection is not None and connection.sync_connection is not None:
+            connection.sync_connection.invalidate()
+            connection.sync_connection.close()
+
+    def _release_soon(self) -> None:
+        self._side.start(self.release())
+
+
+async def _heeding(connection: AsyncConnection, work: Callable[[Connection], T]) -> T:
+    try:
+        return await connection.run_sync(work)
+    except Exception as error:
+        if errors.leads_nowhere(error):
+            await connection.invalidate()
+        raise
