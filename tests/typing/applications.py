@@ -8,6 +8,9 @@ from typing import Annotated, assert_type
 
 from fastapi import Depends, FastAPI, Request, Response, Security, WebSocket
 from fastapi.responses import RedirectResponse
+from flask import Blueprint, Flask, Response as FlaskResponse, redirect
+from flask.typing import ResponseReturnValue
+from flask.views import MethodView
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
@@ -37,6 +40,7 @@ from keyturn import (
     Users,
     Verifier,
     fastapi as for_fastapi,
+    flask as for_flask,
     starlette as for_starlette,
 )
 from keyturn.events import ReuseDetected, SessionEnded, SessionStarted
@@ -202,6 +206,99 @@ site = Starlette(
 )
 other.install(site)
 
+# --- Flask ---------------------------------------------------------------------------------------------------------
+
+flask_app = Flask(__name__)
+flask_app.config.update(KEYTURN_ISSUER="https://app.example.org", KEYTURN_STORE="sqlite:///app.db", KEYTURN_KEYS="keys")
+flask_auth = for_flask.Keyturn(flask_app, users=plain)
+staff = for_flask.Keyturn(users=plain)
+
+
+@flask_app.get("/me")
+@flask_auth.required
+def flask_me() -> dict[str, str]:
+    """Somebody must be signed in."""
+    assert_type(flask_auth.claims, Claims)
+    return {"subject": flask_auth.claims.subject}
+
+
+@flask_app.get("/front/<int:page>")
+@flask_auth.optional
+def flask_front(page: int) -> str:
+    """Somebody may be signed in."""
+    claims = flask_auth.get_claims()
+    assert_type(claims, Claims | None)
+    return claims.subject if claims else str(page)
+
+
+@flask_app.post("/orders")
+@flask_auth.scopes("orders", "write")
+def flask_order() -> str:
+    """Scopes are needed."""
+    return flask_auth.claims.subject
+
+
+@flask_app.post("/transfer")
+@flask_auth.fresh(minutes=5, amr=["otp"])
+async def flask_transfer() -> dict[str, str]:
+    """A recent sign-in is needed; views may be async."""
+    return {"at": flask_auth.claims.authenticated_at.isoformat()}
+
+
+@flask_app.delete("/orders/<name>")
+@flask_auth.required(scopes={"orders"}, within=timedelta(minutes=5), stale="ask")
+def flask_remove(name: str) -> tuple[str, int]:
+    """All of it at once."""
+    return name, 200
+
+
+assert_type(flask_remove("a"), tuple[str, int] | FlaskResponse)
+
+
+class Items(MethodView):
+    """A view of methods."""
+
+    decorators = [flask_auth.fresh]  # noqa: RUF012 - as Flask's documentation has it
+
+    @flask_auth.require("items", amr=["otp"])
+    def get(self, item: int) -> str:
+        """One of its methods needs more."""
+        return str(item)
+
+
+admin = Blueprint("admin", __name__)
+admin.before_request(flask_auth.required(scopes={"admin"}))
+flask_app.before_request(flask_auth.optional())
+
+
+@flask_app.get("/callback")
+def flask_callback() -> ResponseReturnValue:
+    """Social login."""
+    return flask_auth.sign_in(Principal(subject="u1"), into=redirect("/"), amr=["fed"])
+
+
+@flask_app.post("/second-factor")
+def flask_second_factor() -> ResponseReturnValue:
+    """Step-up by another factor."""
+    return flask_auth.step_up(amr=["pwd", "otp"])
+
+
+@flask_app.post("/bye")
+def flask_bye() -> ResponseReturnValue:
+    """Sign-out of the application's own."""
+    return flask_auth.sign_out()
+
+
+def create_app() -> Flask:
+    """An application factory."""
+    made = Flask(__name__)
+    made.config.from_prefixed_env()
+    staff.init_app(made, store=MemoryStore())
+    with made.app_context():
+        assert_type(staff.sessions.end_user("u1"), int)
+    return made
+
+
 # --- no framework --------------------------------------------------------------------------------------------------
 
 
@@ -257,4 +354,7 @@ def test_of_an_application() -> None:
     with auth.override(clock=clock, store="memory:"):
         assert client(app, auth).get("/me").status_code == 401
         assert signed_in(app, auth, "alice").get("/me").status_code == 200
+    with flask_auth.override(clock=clock, store="memory:"):
+        assert client(flask_app, flask_auth).get("/me").status_code == 401
+        assert signed_in(flask_app, flask_auth, "alice").get("/me").status_code == 200
     app.dependency_overrides[auth.required] = lambda: a_claims("bob", scope=["read"])
