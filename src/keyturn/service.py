@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Any, Literal, TypeVar
 
@@ -17,12 +17,12 @@ from ._application import async_faults, client_faults
 from ._build import Chance, build_flows, open_keys
 from ._colour import Bridge, Caller, call_blocking, resolve
 from ._doors import Asked, async_caller, blocking_faults, run_async, throttle_faults
-from ._proxies import Proxies, read_proxies
+from ._proxies import read_proxies
 from .errors import ConfigurationError, KeyturnError
 from .events import Listener, ReplyHook
 from .http import routes
 from .http.bodies import BODY_LIMIT
-from .http.core import Core
+from .http.core import Core, Inputs as Inputs, Parts as Parts  # noqa: PLC0414 - known by this place too
 from .http.credentials import Reader
 from .http.endpoints import application
 from .http.guard import NOTHING_SPECIAL, Guard, Need
@@ -38,32 +38,6 @@ from .users import Principal, RegisteredClient, Users
 from .verifier import Verifier
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Inputs:
-    """What a service is built from, kept so that tests can build it anew with another clock, store or ring."""
-
-    settings: Settings
-    store: SessionStore
-    keys: KeySource
-    users: Users
-    throttle: Throttle
-    clients: tuple[RegisteredClient, ...]
-    listeners: tuple[Listener, ...]
-    reply_hooks: tuple[ReplyHook, ...]
-    readers: tuple[Reader, ...]
-    proxies: Proxies
-    chance: Chance
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Parts:
-    """A service's parts, replaced as a whole."""
-
-    inputs: Inputs
-    core: Core
-    take_cookies: CookieTaker
 
 
 class Service:

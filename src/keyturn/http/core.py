@@ -1,4 +1,4 @@
-"""The parts that every endpoint works with, in one frozen value."""
+"""The parts that every endpoint works with, in one frozen value; and what a service is built from."""
 
 from __future__ import annotations
 
@@ -6,12 +6,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from .._build import Chance
 from .._colour import Caller
 from .._flows import Flows
-from ..events import ReplyHook
+from .._proxies import Proxies
+from ..events import Listener, ReplyHook
+from ..keyrings import KeySource
+from ..messages import CookieTaker
 from ..settings import Settings
+from ..stores import SessionStore
 from ..throttle import Throttle
 from ..users import RegisteredClient, Users
+from .credentials import Reader
 from .guard import Guard
 
 
@@ -33,3 +39,29 @@ class Core:
     call: Caller
     clients: Mapping[str, RegisteredClient]
     reply_hooks: tuple[ReplyHook, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Inputs:
+    """What a service is built from, kept so that tests can build it anew with another clock, store or ring."""
+
+    settings: Settings
+    store: SessionStore
+    keys: KeySource
+    users: Users
+    throttle: Throttle
+    clients: tuple[RegisteredClient, ...]
+    listeners: tuple[Listener, ...]
+    reply_hooks: tuple[ReplyHook, ...]
+    readers: tuple[Reader, ...]
+    proxies: Proxies
+    chance: Chance
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Parts:
+    """A service's parts, replaced as a whole."""
+
+    inputs: Inputs
+    core: Core
+    take_cookies: CookieTaker

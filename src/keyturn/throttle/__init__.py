@@ -121,8 +121,31 @@ def open(url: str, limits: Limits | None = None) -> Throttle:  # noqa: A001 - re
         from .sqlite import SqliteThrottle
 
         return SqliteThrottle(url.removeprefix("sqlite:///"), chosen)
-    scheme = url.partition(":")[0]
-    raise ConfigurationError([f"no throttle is known for {scheme!r}: use memory: or sqlite:///PATH"])
+    return _open_sql(url, chosen)
+
+
+def _open_sql(url: str, limits: Limits) -> Throttle:
+    scheme, _, rest = url.partition(":")
+    backend = scheme.partition("+")[0]
+    if backend not in _SQL:
+        raise ConfigurationError([f"no throttle is known for {scheme!r}: use {_KNOWN}"])
+    try:
+        from ..stores.sqlalchemy._urls import parsed
+        from .sqlalchemy import SqlAlchemyThrottle
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in {"sqlalchemy", "alembic", "greenlet"}:
+            raise
+        extra = "postgresql" if backend.startswith("postgres") else "mariadb"
+        raise ConfigurationError([f"{scheme}:// needs SQLAlchemy: pip install 'keyturn[{extra}]'"]) from None
+    # A driver that blocks serves every door, in worker threads where it awaits, and belongs to no event loop.
+    return SqlAlchemyThrottle(parsed(f"{backend}:{rest}", "sync").engine(_TIMEOUT), limits)
+
+
+#: Schemes of addresses that SQLAlchemy reads.
+_SQL: Final = frozenset({"postgresql", "postgres", "mysql", "mariadb"})
+_KNOWN: Final = "memory:, sqlite:///PATH, postgresql://… or mysql://…"
+#: A sign-in that waits longer for its counters is refused (503).
+_TIMEOUT: Final = timedelta(seconds=5)
 
 
 #: What an application may say: a throttle, limits for one in memory, an address, None for nobody; ``"default"`` is as

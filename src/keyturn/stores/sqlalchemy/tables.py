@@ -26,6 +26,8 @@ from sqlalchemy import (
 from sqlalchemy.dialects import mysql
 from sqlalchemy.types import TypeEngine
 
+from ...throttle.sqlalchemy.table import throttle_table
+
 #: Counted up by each migration that changes a table, and kept in `log`: a program refuses tables that it does not know.
 VERSION: Final = 1
 
@@ -122,3 +124,6 @@ revocation: Final = Table(
     Index("keyturn_revocation_until", "until"),
     **_OPTIONS,
 )
+
+# Not the store's own: counters that the workers of one database share, made and changed by the same migrations.
+throttle: Final = throttle_table(metadata)

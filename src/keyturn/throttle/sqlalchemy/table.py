@@ -9,16 +9,11 @@ from typing import Final
 
 from sqlalchemy import BigInteger, Column, Index, LargeBinary, MetaData, Table
 from sqlalchemy.dialects import mysql
-from sqlalchemy.types import TypeEngine
 
 from .._keys import DIGEST
 from .._known import MOST_BROWSERS
 
 _MARIADB: Final = ("mysql", "mariadb")
-
-
-def _binary(length: int) -> TypeEngine[bytes]:
-    return LargeBinary().with_variant(mysql.VARBINARY(length), *_MARIADB)
 
 
 def throttle_table(metadata: MetaData) -> Table:
@@ -31,9 +26,9 @@ def throttle_table(metadata: MetaData) -> Table:
     return Table(
         "keyturn_throttle",
         metadata,
-        Column("id", _binary(DIGEST), primary_key=True),
+        Column("id", LargeBinary().with_variant(mysql.BINARY(DIGEST), *_MARIADB), primary_key=True),
         Column("until", BigInteger, nullable=False),
-        Column("browsers", _binary(DIGEST * MOST_BROWSERS)),
+        Column("browsers", LargeBinary().with_variant(mysql.VARBINARY(DIGEST * MOST_BROWSERS), *_MARIADB)),
         Index("keyturn_throttle_until", "until"),
         mysql_engine="InnoDB",
         mariadb_engine="InnoDB",

@@ -44,11 +44,13 @@ def upgrade(op: Operations) -> None:
     _make_log(op, again=again)
     op.create_index("keyturn_revocation_until", "keyturn_revocation", ["until"], if_not_exists=again)
     _begin_log(op)
+    _make_throttle(op, again=again)
+    op.create_index("keyturn_throttle_until", "keyturn_throttle", ["until"], if_not_exists=again)
 
 
 def downgrade(op: Operations) -> None:
     """Drop the tables and everything in them."""
-    for table in ("keyturn_revocation", "keyturn_log", "keyturn_session"):
+    for table in ("keyturn_throttle", "keyturn_revocation", "keyturn_log", "keyturn_session"):
         op.drop_table(table, if_exists=not op.get_context().impl.transactional_ddl)
 
 
@@ -119,4 +121,15 @@ def _begin_log(op: Operations) -> None:
         "INSERT INTO keyturn_log (id, version, epoch, head, dropped)"  # noqa: S608 - constants
         f" SELECT 1, 1, substr(md5({drawn}), 1, 16), 0, 0 FROM (SELECT 1 AS one) AS just"
         " WHERE NOT EXISTS (SELECT 1 FROM keyturn_log WHERE id = 1)"
+    )
+
+
+def _make_throttle(op: Operations, *, again: bool) -> None:
+    op.create_table(
+        "keyturn_throttle",
+        sa.Column("id", _binary(16), primary_key=True),
+        sa.Column("until", sa.BigInteger, nullable=False),
+        sa.Column("browsers", sa.LargeBinary().with_variant(mysql.VARBINARY(128), *_MARIADB)),
+        if_not_exists=again,
+        **_OPTIONS,
     )
