@@ -59,7 +59,7 @@ def _of_parameter(name: str) -> str:
 
 
 def _of_table(name: str) -> str:
-    return "t." + name
+    return f't."{name}"'  # "to" is a word of SQL
 
 
 def _turned(value: Callable[[str], str], also: str, source: str) -> str:
@@ -118,8 +118,9 @@ _ADD: Final = insert(session).on_conflict_do_nothing().returning(session.c.id)
 _ADDED: Final = ("bucket", *COLUMNS.split(", "))
 _ADVANCE: Final = _said(_turned(_of_parameter, "", ""))
 _TURN_ARRAYS: Final = ", ".join(f":{name}" for name in TurnRow._fields)
+_TURN_NAMES: Final = ", ".join(f'"{name}"' for name in TurnRow._fields)
 _ADVANCE_SEVERAL: Final = text(
-    _turned(_of_table, "", f"FROM unnest({_TURN_ARRAYS}) AS t ({', '.join(TurnRow._fields)})")
+    _turned(_of_table, "", f"FROM unnest({_TURN_ARRAYS}) AS t ({_TURN_NAMES})")
 ).bindparams(
     *(bindparam(name, type_=ARRAY(_TYPES.get("raw" if name == "id" else name, _NUMBER))) for name in TurnRow._fields)
 )
