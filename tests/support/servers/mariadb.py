@@ -98,8 +98,9 @@ class MariadbServer(DatabaseServer):
 
     def _connect(self, database: str) -> "pymysql.Connection[pymysql.cursors.Cursor]":
         return pymysql.connect(
-            host="127.0.0.1", port=self.port, user="root", database=database, autocommit=True, connect_timeout=5
-        )
+            host="127.0.0.1", port=self.port, user="root", database=database, autocommit=True, connect_timeout=5,
+            ssl_disabled=True,  # making ready for it takes 25 ms
+        )  # fmt: skip
 
 
 def _statements(text: str) -> list[str]:
