@@ -47,7 +47,7 @@ async def _together(calls: list[Any], store: Any) -> list[Any]:
     try:
         return list(await asyncio.gather(*calls))
     finally:
-        await store.engine.dispose()
+        await store.aclose()
 
 
 if __name__ == "__main__":

@@ -47,6 +47,7 @@ def test_no_access_token_revives_after_its_entry_was_dropped(backing, new_desk, 
     The verifiers' clocks are as far from the signing issuer's as is allowed.
     """
     store, clock = backing.store, ManualClock()
+    step = 60 if backing.name == "memory" else 420  # seconds
     hour = settings_with(access_token_lifetime=HOUR)
     other = new_desk(PausingStore(store), settings=hour, clock=Apart(clock, ahead), call=call_pausing)
     desk = new_desk(settings=settings_with(access_token_lifetime=timedelta(minutes=5)), clock=clock)
@@ -59,14 +60,14 @@ def test_no_access_token_revives_after_its_entry_was_dropped(backing, new_desk, 
     (outcome,) = run_interleaved([in_flight], lambda _: 0)
     token = outcome.pair.access_token
     judge = new_desk(settings=hour, clock=Apart(clock, ahead + skew))
-    for _ in range(70):
+    for _ in range(70 * 60 // step):
         judge.run(judge.verifier.catch_up(store))
         fresh = new_desk(settings=hour, clock=judge.clock)
         fresh.run(fresh.verifier.catch_up(store))
         for each in (judge, fresh):
             with pytest.raises(TokenError):
                 each.verify(token, device.binding)
-        clock.advance(60)
+        clock.advance(step)
         desk.run(desk.flows.ends.purge(None, 100))
     assert len(judge.verifier.floors) <= 1
 
