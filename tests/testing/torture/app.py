@@ -2,6 +2,7 @@
 
 import json
 import os
+from dataclasses import replace
 from typing import Any
 
 from starlette.applications import Starlette
@@ -10,6 +11,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from keyturn import Principal, Settings
+from keyturn.limits import Limits
 from keyturn.starlette import Keyturn
 from keyturn.stores import open as open_store
 
@@ -30,8 +32,10 @@ def broken(store: Any, how: str) -> Any:
     """Break a promise in the store, so that the torture has something to find."""
     if how == "deaf":  # ends are done, and nobody else hears of it: the log is never read
 
+        read = store.revocations
+
         async def nothing(after: Any) -> Any:
-            return (), after
+            return replace(await read(after), entries=())
 
         store.revocations = nothing
     elif how == "undead":  # ends are promised and not done
@@ -44,10 +48,12 @@ async def _promised(ids: Any, **_rest: Any) -> Any:
 
 
 auth = Keyturn(
-    Settings(profile="development", **json.loads(os.environ.get("APP_SETTINGS", "{}"))),
+    Settings.from_mapping({"profile": "development", **json.loads(os.environ.get("APP_SETTINGS", "{}"))}),
     store=broken(open_store(os.environ["APP_STORE"]), os.environ.get("APP_BROKEN", "")),
     keys=os.environ["APP_KEYS"],
     users=Users(),
+    # "" counts nobody: the fleet shares one address and few names
+    throttle=Limits(refresh_per_session=os.environ["APP_THROTTLE"]) if os.environ.get("APP_THROTTLE") else None,
 )
 
 

@@ -22,6 +22,9 @@ _QUICK_STEP: Final = 0.05
 _SLOW_STEP: Final = 0.25
 #: So many refusals in a row are taken for lasting, until the last look after the bound.
 _LASTING: Final = 3
+#: So many of the sessions that a sign-out everywhere ends are watched from the first moment.
+_POLLED_AT_ONCE: Final = 4
+_A_LITTLE: Final = 0.05
 #: How often an end is tried that got no promise.
 _TRIES: Final = 5
 #: The warden signs in anew after so many seconds: ending another's session takes a recent sign-in.
@@ -133,7 +136,7 @@ async def _race(stage: Stage, session: Session, call: Call, rng: Random) -> None
     await asyncio.gather(_after(rng.uniform(0, 0.04), end(stage, session, call, "race")), *refreshes)
 
 
-async def _after(seconds: float, work: Awaitable[bool]) -> None:
+async def _after(seconds: float, work: Awaitable[object]) -> None:
     await asyncio.sleep(seconds)
     await work
 
@@ -149,29 +152,40 @@ async def end_all(stage: Stage, user: User, warden: Warden | None) -> None:
     else:
         for session in there:
             session.history.ends.append(Ended(began=began, returned=returned, how="all"))
-    for session in there:
-        stage.later(look_after(stage, session))
+    for at, session in enumerate(there):
+        stage.later(look_after(stage, session, place=at))
 
 
 # --- afterwards ------------------------------------------------------------------------------------------------------
 
 
-async def look_after(stage: Stage, session: Session) -> None:
-    """Present what an ended session's client holds, ask the guarded URLs until they refuse, then let it be judged."""
+async def look_after(stage: Stage, session: Session, *, place: int = 0) -> None:
+    """Present what an ended session's client holds, ask the guarded URLs until they refuse, then let it be judged.
+
+    Args:
+        stage: where.
+        session: which.
+        place: in a row of sessions that ended at once. Only the first few are asked about at once: the tool's own
+            crowd would be measured, not the server.
+    """
     returned = session.history.end_returned
     if returned is not None:
-        tokens = list(session.recent)
-        places = range(len(stage.wire.targets))
-        await asyncio.gather(
-            *(_poll(stage, session, tokens[-1], place, returned) for place in places), _try(stage, session)
-        )
-        rules = stage.figures.rules
-        await asyncio.sleep(max(0.0, returned + _watched(stage) + rules.slack + 0.05 - time.monotonic()))
+        polls = [] if place >= _POLLED_AT_ONCE else [
+            _poll(stage, session, session.recent[-1], target, returned) for target in range(len(stage.wire.targets))
+        ]  # fmt: skip
+        await asyncio.gather(*polls, _after(_A_LITTLE * (1 + place), _try(stage, session)))
+        patience = _watched(stage) + stage.figures.rules.slack + _A_LITTLE
+        await asyncio.sleep(max(0.0, returned + patience - time.monotonic()))
         await stage.quiet(session)
         await _try(stage, session)
-        for held in session.recent:
-            await asyncio.gather(*(stage.ask(session, held, Party.PROBE, None, place=place) for place in places))
+        await _ask_everywhere(stage, session)
     await stage.settle(session)
+
+
+async def _ask_everywhere(stage: Stage, session: Session) -> None:
+    for held in list(session.recent):
+        for target in range(len(stage.wire.targets)):
+            await stage.ask(session, held, Party.PROBE, None, place=target)
 
 
 def _watched(stage: Stage) -> float:

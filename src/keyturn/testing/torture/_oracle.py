@@ -14,6 +14,8 @@ from ._thefts import TheftSeen, theft_of
 PROMISES = ("P1", "P2", "P3", "P4", "P5", "P6", "P7")
 #: A second is what expiry is told in; the rest is the time between the server's clock and our stamps.
 _EXPIRY_GRAIN = 1.5
+#: Who asks later for the first time has measured no latency.
+_SOON = 0.5
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -121,6 +123,9 @@ def _revocation(called: list[Called], returned: float) -> dict[int, float | None
     felt: dict[int, float | None] = {}
     for place in sorted({call.place for call in called if call.began >= returned}):
         after = [call for call in called if call.place == place and call.began >= returned]
+        after.sort(key=lambda call: call.began)
+        if after[0].began > returned + _SOON:
+            continue
         last = max((call.began for call in after if call.accepted), default=returned)
         felt[place] = min(
             (call.ended - returned for call in after if not call.accepted and call.began >= last), default=None
