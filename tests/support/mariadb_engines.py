@@ -17,6 +17,8 @@ EMPTY = (
     "UPDATE keyturn_log SET epoch = substr(md5(uuid()), 1, 16), head = 0, dropped = 0",
 )
 
+OF_THE_ENGINE = ("poolclass", "pool_size", "isolation_level", "skip_autocommit_rollback")
+
 
 def engine_for(url: str, **settings: Any) -> Engine:
     """Make a blocking engine whose connections have these settings of a session."""
@@ -35,7 +37,7 @@ def _with_driver(url: str, driver: str) -> str:
 
 
 def _options(settings: dict[str, Any]) -> dict[str, Any]:
-    options = {name: settings.pop(name) for name in ("poolclass", "pool_size", "isolation_level") if name in settings}
+    options = {name: settings.pop(name) for name in OF_THE_ENGINE if name in settings}
     options.setdefault("pool_size", 64) if options.get("poolclass") is not NullPool else None
     said = ", ".join(f"{name} = '{value}'" for name, value in settings.items())
     return {**options, "connect_args": {"init_command": f"SET SESSION {said}"} if said else {}}

@@ -35,7 +35,7 @@ def statements_for(dialect: Dialect) -> Statements:
     if dialect.name in {"mysql", "mariadb"}:
         from ._mariadb import MariadbStatements
 
-        return MariadbStatements()
+        return MariadbStatements(dialect)
     raise ConfigurationError(
         [f"SqlAlchemyStore knows PostgreSQL and MariaDB, not {dialect.name}: for SQLite use sqlite:///PATH"]
     )

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Dialect
 from sqlalchemy.exc import IntegrityError
 
 from .. import ENDED, MAX_RECOVERIES
@@ -69,16 +69,29 @@ _ID, _SUBJECT, _ACCESS_FLOOR, _ENDED_AT = map(_NAMES.index, ("id", "subject", "a
 #: Rows that one statement names at most: the text stays below 64 KiB, and the optimizer looks at each.
 _BATCH: Final = 1000
 _SELECTS: Final = 64  # and where each is a SELECT of its own
+_VERBS: Final = frozenset({
+    "version", "add", "get", "advance", "step_up", "recover", "find", "end", "end_of_subject", "end_of_realm",
+    "acknowledge", "require", "log", "drop_announcements", "purge",
+})  # fmt: skip
+_GROUPED: Final = frozenset({"advance"})
 
 
 class MariadbStatements(CommonStatements):
-    """What MariaDB is told."""
+    """What MariaDB is told.
 
-    single: frozenset[str] = frozenset({
-        "version", "add", "get", "advance", "step_up", "recover", "find", "end", "end_of_subject", "end_of_realm",
-        "acknowledge", "require", "log", "drop_announcements", "purge",
-    })  # fmt: skip
+    Args:
+        dialect: of the engine.
+    """
+
+    single: frozenset[str]
+
     isolation: str | None = None
+
+    def __init__(self, dialect: Dialect) -> None:
+        # Drivers switch AUTOCOMMIT with a statement: on a connection from an application's pool that costs more turns
+        # on the network than a COMMIT. Not so where connections are made that way, or kept.
+        lasts = getattr(dialect, "_on_connect_isolation_level", None) == "AUTOCOMMIT"
+        self.single = _VERBS if lasts else _GROUPED if dialect.is_async else frozenset()
 
     def version(self, connection: Connection) -> int | None:
         """Give the version of the tables; refuses connections that lose characters, and servers that are no MariaDB."""

@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from importlib.util import find_spec
+from inspect import signature
 from typing import Any, Final, Literal
 
 from sqlalchemy import URL, create_engine, make_url
 from sqlalchemy.engine import Engine
+from sqlalchemy.engine.default import DefaultDialect
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
@@ -140,6 +142,7 @@ def _translated(url: URL, driver: Driver) -> URL:
 def _options(url: URL, awaits: bool, timeout: timedelta) -> dict[str, Any]:  # noqa: FBT001 - of a private function
     arguments = _TOLD.get((url.get_backend_name(), url.get_driver_name(), awaits))
     return {
+        **_ENGINES.get(url.get_backend_name(), {}),
         "hide_parameters": True,
         "pool_timeout": _CONNECT_SECONDS,
         "connect_args": {} if arguments is None else arguments(url, int(timeout.total_seconds() * 1000)),
@@ -166,8 +169,37 @@ def _settings(millis: int) -> dict[str, str]:
     }
 
 
+def _pymysql(url: URL, millis: int) -> dict[str, Any]:
+    seconds = max(1, millis // 1000)
+    told = {**_aiomysql(url, millis), "read_timeout": seconds, "write_timeout": seconds}
+    return {name: value for name, value in told.items() if name not in url.query}
+
+
+def _aiomysql(url: URL, millis: int) -> dict[str, Any]:
+    settings = f"innodb_lock_wait_timeout = {_LOCK_SECONDS}, max_statement_time = {millis / 1000}"
+    told = {
+        "charset": "utf8mb4",
+        "connect_timeout": _CONNECT_SECONDS,
+        "init_command": f"SET SESSION tx_isolation = 'READ-COMMITTED', {settings}",
+    }
+    return {name: value for name, value in told.items() if name not in url.query}
+
+
 _TOLD: Final = {
     ("postgresql", "psycopg", False): _psycopg,
     ("postgresql", "psycopg", True): _psycopg,
     ("postgresql", "asyncpg", True): _asyncpg,
+    **{(backend, "pymysql", False): _pymysql for backend in ("mysql", "mariadb")},
+    **{(backend, "aiomysql", True): _aiomysql for backend in ("mysql", "mariadb")},
 }
+
+# MariaDB's drivers switch AUTOCOMMIT with a statement, and roll back with one whether there is something or not: for
+# every verb, unless the connection is and stays as the verbs want it.
+_LASTING: Final[Mapping[str, Any]] = {
+    "isolation_level": "AUTOCOMMIT",
+    "pool_reset_on_return": None,
+    **(
+        {"skip_autocommit_rollback": True} if "skip_autocommit_rollback" in signature(DefaultDialect).parameters else {}
+    ),
+}  # SQLAlchemy knows the last since 2.0.43: without it a verb is two turns
+_ENGINES: Final[Mapping[str, Mapping[str, Any]]] = {"mysql": _LASTING, "mariadb": _LASTING}
