@@ -94,7 +94,8 @@ class SharedThrottle:
             return admission
         of = of_login if attempt.action == "login" else of_step_up
         concerned = of(attempt, self.limits, self._digest)
-        rows = await self._counters.read(_ids(concerned))
+        ids = _ids(concerned)
+        rows = await self._counters.read(ids) if ids else {}
         counters = _chosen(concerned, rows, now)
         # A flood is refused here, before anything is locked or written.
         return _waiting(counters, rows, now) or await self._taken(counters, now)

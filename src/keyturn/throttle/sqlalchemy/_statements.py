@@ -169,9 +169,10 @@ def cause_of(error: BaseException) -> str:
 def _code(error: BaseException) -> str:
     seen: BaseException | None = error
     while seen is not None:
-        if code := getattr(seen, "sqlstate", None) or getattr(seen, "pgcode", None):
-            return str(code)
+        # MariaDB's numbers first: their SQLSTATE is mostly that of a general error.
         if type(seen).__module__.partition(".")[0] in _DRIVERS and seen.args and isinstance(seen.args[0], int):
             return str(seen.args[0])
+        if code := getattr(seen, "sqlstate", None) or getattr(seen, "pgcode", None):
+            return str(code)
         seen = getattr(seen, "orig", None) or seen.__cause__
     return ""
