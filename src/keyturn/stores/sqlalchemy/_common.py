@@ -8,7 +8,7 @@ from typing import Any, Final
 from sqlalchemy import Connection, and_, bindparam, delete, or_, select, tuple_
 
 from .._rows import COLUMNS
-from ._statements import LogState, Row, bucket_of
+from ._statements import LogState, Row, TurnRow, bucket_of
 from .tables import log, revocation, session
 
 _c: Final = session.c
@@ -57,6 +57,14 @@ class CommonStatements:
     def get(self, connection: Connection, raw: bytes) -> Row | None:
         """Give a row."""
         return connection.execute(_GET, {"bucket": bucket_of(raw), "raw": raw}).one_or_none()
+
+    def advance(self, connection: Connection, turns: Sequence[TurnRow]) -> Sequence[Row]:
+        """Turn the keys of different sessions; give the rows of those that turned."""
+        raise NotImplementedError
+
+    def fly(self, connection: Connection, turns: Sequence[TurnRow]) -> Sequence[Row]:
+        """Do as `advance`: not every engine has a cheaper way."""
+        return self.advance(connection, turns)
 
     def find(self, connection: Connection, realm: str, subject: str, now: int) -> Sequence[Row]:
         """Give a user's live rows, in no order."""

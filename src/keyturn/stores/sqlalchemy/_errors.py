@@ -27,10 +27,22 @@ _UPGRADE: Final = "python -m keyturn.stores.sqlalchemy upgrade URL"
 _LONGEST: Final = 300
 
 
+class DirectError(Exception):
+    """The driver's exception, its cause, where SQLAlchemy did not stand between.
+
+    Args:
+        is_lost: whether the connection broke.
+    """
+
+    def __init__(self, *, is_lost: bool) -> None:
+        self.is_lost = is_lost
+        super().__init__()
+
+
 def is_trouble(error: BaseException) -> bool:
     """Say whether an exception comes from the database, its driver or the way to it."""
     return (
-        isinstance(error, SQLAlchemyError | OSError | TimeoutError)
+        isinstance(error, SQLAlchemyError | OSError | TimeoutError | DirectError)
         or type(error).__module__.partition(".")[0] in _DRIVERS
     )
 
@@ -42,12 +54,14 @@ def was_taken_back(error: BaseException) -> bool:
 
 def was_lost(error: BaseException) -> bool:
     """Say whether the connection broke: nobody knows what became of the statement."""
+    if isinstance(error, DirectError):
+        return error.is_lost
     return isinstance(error, DBAPIError) and error.connection_invalidated
 
 
 def is_of_the_statement(error: BaseException | None) -> bool:
     """Say whether the database refused this one statement, and may not refuse another."""
-    return isinstance(error, DBAPIError) and bool(_code(error)) and not error.connection_invalidated
+    return isinstance(error, DBAPIError | DirectError) and bool(_code(error)) and not was_lost(error)
 
 
 def leads_nowhere(error: BaseException) -> bool:
@@ -86,7 +100,7 @@ def _original(error: BaseException) -> BaseException:
     """Give the driver's own exception: SQLAlchemy's repeats the statement."""
     while True:
         inner = getattr(error, "orig", None) or (
-            error.__cause__ if type(error).__module__.startswith("sqlalchemy.") else None
+            error.__cause__ if type(error).__module__.startswith(("sqlalchemy.", __name__)) else None
         )
         if inner is None:
             return error
@@ -96,11 +110,12 @@ def _original(error: BaseException) -> BaseException:
 def _code(error: BaseException) -> str:
     seen: BaseException | None = error
     while seen is not None:
+        # MariaDB's numbers first: its SQLSTATE is mostly that of a general error.
+        if type(seen).__module__.partition(".")[0] in _DRIVERS and seen.args and isinstance(seen.args[0], int):
+            return str(seen.args[0])
         for name in ("sqlstate", "pgcode"):
             if code := getattr(seen, name, None):
                 return str(code)
-        if type(seen).__module__.partition(".")[0] in _DRIVERS and seen.args and isinstance(seen.args[0], int):
-            return str(seen.args[0])
         seen = getattr(seen, "orig", None) or seen.__cause__
     return ""
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from sqlalchemy import ARRAY, BigInteger, Connection, Integer, LargeBinary, Text, TextClause, bindparam, text
+from sqlalchemy import ARRAY, BigInteger, Connection, Dialect, Integer, LargeBinary, Text, TextClause, bindparam, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.types import TypeEngine
 
 from .. import ENDED, MAX_RECOVERIES
 from .._rows import COLUMNS
 from ._common import CommonStatements
+from ._directly import Direct
 from ._statements import ChangesRow, Ending, Row, TurnRow, bucket_of
 from .tables import session
 
@@ -119,9 +120,7 @@ _ADDED: Final = ("bucket", *COLUMNS.split(", "))
 _ADVANCE: Final = _said(_turned(_of_parameter, "", ""))
 _TURN_ARRAYS: Final = ", ".join(f":{name}" for name in TurnRow._fields)
 _TURN_NAMES: Final = ", ".join(f'"{name}"' for name in TurnRow._fields)
-_ADVANCE_SEVERAL: Final = text(
-    _turned(_of_table, "", f"FROM unnest({_TURN_ARRAYS}) AS t ({_TURN_NAMES})")
-).bindparams(
+_ADVANCE_SEVERAL: Final = text(_turned(_of_table, "", f"FROM unnest({_TURN_ARRAYS}) AS t ({_TURN_NAMES})")).bindparams(
     *(bindparam(name, type_=ARRAY(_TYPES.get("raw" if name == "id" else name, _NUMBER))) for name in TurnRow._fields)
 )
 _CHANGES: Final = """,
@@ -192,6 +191,10 @@ class PostgresqlStatements(CommonStatements):
     })  # fmt: skip
     isolation: str | None = "READ COMMITTED"
 
+    def __init__(self, dialect: Dialect) -> None:
+        self._one = Direct(_ADVANCE, dialect)
+        self._several = Direct(_ADVANCE_SEVERAL, dialect)
+
     def add(self, connection: Connection, row: Row) -> bool:
         """Insert a row; False where its id is taken."""
         values: dict[str, Any] = dict(zip(_ADDED, (bucket_of(row[0]), *row), strict=True))
@@ -201,8 +204,13 @@ class PostgresqlStatements(CommonStatements):
         """Turn the keys of different sessions; give the rows of those that turned."""
         if len(turns) == 1:
             return connection.execute(_ADVANCE, _parameters(turns[0])).all()
-        columns = map(list, zip(*turns, strict=True))
-        return connection.execute(_ADVANCE_SEVERAL, dict(zip(TurnRow._fields, columns, strict=True))).all()
+        return connection.execute(_ADVANCE_SEVERAL, _lists(turns)).all()
+
+    def fly(self, connection: Connection, turns: Sequence[TurnRow]) -> Sequence[Row]:
+        """Do as `advance` in the cheapest way, on a connection that is kept for it."""
+        if len(turns) == 1:
+            return self._one.rows(connection, _parameters(turns[0]))
+        return self._several.rows(connection, _lists(turns))
 
     def step_up(self, connection: Connection, turn: TurnRow, changes: ChangesRow) -> Row | None:
         """Turn one key, change what is to be changed, and announce the row's access floor."""
@@ -262,6 +270,10 @@ def _parameters(turn: TurnRow) -> dict[str, Any]:
     values = turn._asdict()
     values["raw"] = values.pop("id")
     return values
+
+
+def _lists(turns: Sequence[TurnRow]) -> dict[str, list[Any]]:
+    return dict(zip(TurnRow._fields, map(list, zip(*turns, strict=True)), strict=True))
 
 
 def _listed(values: Mapping[bytes, int]) -> dict[str, Any]:

@@ -89,9 +89,9 @@ class Side:
         """Send turns on a kept connection."""
         async with asyncio.timeout(self._timeout):
             if "advance" in self._statements.single:
-                return await connection.run_sync(self._statements.advance, turns)
+                return await connection.run_sync(self._statements.fly, turns)
             async with connection.begin():
-                return await connection.run_sync(self._statements.advance, turns)
+                return await connection.run_sync(self._statements.fly, turns)
 
     async def close(self) -> None:
         """Wait for what is under way, then let go of all connections; a later verb opens others."""
@@ -124,9 +124,7 @@ class KeptConnection:
     async def connect(self) -> None:
         """Be connected; waits for the pool."""
         self._is_resting = False
-        if self._alarm is not None:
-            self._alarm.cancel()
-            self._alarm = None
+        self._calm()
         if self._connection is None:
             self._connection = await self._side.connect()
 
@@ -141,22 +139,19 @@ class KeptConnection:
         if connection is not None:
             with suppress(Exception):
                 await connection.invalidate()
-            with suppress(Exception):
-                await connection.close()
+            await _closed(connection)
 
     async def release(self) -> None:
         """Give the connection back to its pool."""
+        self._calm()
         connection, self._connection = self._connection, None
-        if self._alarm is not None:
-            self._alarm.cancel()
-            self._alarm = None
         if connection is not None:
-            with suppress(Exception):
-                await connection.close()
+            await _closed(connection)
 
     def rest(self) -> None:
         """Give the connection back to its pool after a while, or at once where that pool is gone."""
         self._is_resting = True
+        self._calm()
         if self._is_disposed:
             self._is_disposed = False
             self._side.start(self.give_up())
@@ -174,7 +169,20 @@ class KeptConnection:
             connection.sync_connection.close()
 
     def _release_soon(self) -> None:
-        self._side.start(self.release())
+        # Taken here and now: before the task runs, a flight may want to connect.
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            self._side.start(_closed(connection))
+
+    def _calm(self) -> None:
+        alarm, self._alarm = self._alarm, None
+        if alarm is not None:
+            alarm.cancel()
+
+
+async def _closed(connection: AsyncConnection) -> None:
+    with suppress(Exception):
+        await connection.close()
 
 
 async def _heeding(connection: AsyncConnection, work: Callable[[Connection], T]) -> T:

@@ -135,6 +135,10 @@ class Statements(Protocol):
         """Turn the keys of different sessions (at most 64, sorted by id); give the rows of those that turned."""
         ...
 
+    def fly(self, connection: Connection, turns: Sequence[TurnRow]) -> Sequence[Row]:
+        """Do as `advance` in the cheapest way, on a connection that is kept for it."""
+        ...
+
     def step_up(self, connection: Connection, turn: TurnRow, changes: ChangesRow) -> Row | None:
         """Turn one key, change what is to be changed, and announce the row's access floor."""
         ...
