@@ -31,7 +31,7 @@ def statements_for(dialect: Dialect) -> Statements:
         ConfigurationError: no such database is known here.
     """
     if dialect.name == "postgresql":
-        return PostgresqlStatements()
+        return PostgresqlStatements(dialect)
     if dialect.name in {"mysql", "mariadb"}:
         from ._mariadb import MariadbStatements
 
