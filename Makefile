@@ -1,10 +1,10 @@
 # `make` alone tells what there is. demo and test do their own set-up; scripts/setup says how.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-newer test-lowest lint format bench docs constraints clean
+.PHONY: help setup demo test test-newer test-lowest lint format bench bench-scale torture-table docs constraints clean
 BIN := .venv/bin
 
 help:  ## what there is
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup:  ## the development environment in .venv (KEYTURN_SETUP=1: and the Debian packages)
 	@scripts/setup test
@@ -43,6 +43,14 @@ bench:  ## measure, against the neighbours
 	@scripts/setup test
 	$(BIN)/python -m benchmarks $(ARGS)
 
+bench-scale:  ## what a refresh costs with 10,000 and 1,000,000 sessions (ARGS="10000000" for more)
+	@scripts/setup test
+	$(BIN)/python -m benchmarks.scale $(ARGS)
+
+torture-table:  ## torture Keyturn and three neighbours (ARGS="--clients 50 --seconds 60")
+	@scripts/setup test
+	$(BIN)/python -m benchmarks.torture_table $(ARGS)
+
 docs:  ## the parts of the documentation that come from code and tests
 	@scripts/setup test
 	@mkdir -p build
@@ -54,4 +62,4 @@ constraints:  ## resolve both constraints files anew
 	@scripts/constraints
 
 clean:  ## what the targets above left
-	rm -rf .venv .venv-newer .venv-lowest .venv-bench .bootstrap build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage htmlcov
+	rm -rf .venv .venv-newer .venv-lowest .venv-bench .venv-bench-django benchmarks/peers/oidc_provider/node_modules .bootstrap build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .coverage htmlcov

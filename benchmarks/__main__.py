@@ -13,7 +13,16 @@ from .measure import FULL, QUICK, TOUCH, Effort
 from .report import Table, as_json, as_markdown, setting
 
 #: In this order, each a module with `run`.
-NAMES = ("access_token", "guarded_get", "refresh_sqlite", "start_up", "floors", "purge_sqlite")
+NAMES = (
+    "access_token",
+    "guarded_get",
+    "refresh_sqlite",
+    "refresh_postgresql",
+    "start_up",
+    "floors",
+    "purge_sqlite",
+    "purge_postgresql",
+)
 RESULTS = Path(__file__).parent / "results"
 EFFORTS = {effort.name: effort for effort in (FULL, QUICK, TOUCH)}
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import time
 from collections.abc import Iterator
@@ -20,7 +19,7 @@ from typing import Any
 
 import psycopg
 
-from .processes import die_with_parent, end
+from .processes import die_with_parent, end, free_port
 
 #: The owner of the data where a benchmark runs as root, whom PostgreSQL refuses: the package's user.
 _ACCOUNT = "postgres"
@@ -79,7 +78,7 @@ def postgresql(folder: Path, name: str, **options: str) -> Iterator[Postgresql]:
         name: what the data's folder is called.
         options: settings of the server.
     """
-    data, port = folder / f"postgresql-{name}", _free_port()
+    data, port = folder / f"postgresql-{name}", free_port()
     folder.chmod(0o755)
     data.mkdir()
     who = _who(data)
@@ -124,9 +123,3 @@ def _program(name: str) -> str | None:
     """Find a program; Debian keeps each version's in a folder of its own, the newest last."""
     folders = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
     return shutil.which(name, path=os.pathsep.join([*map(str, reversed(folders)), os.environ.get("PATH", "")]))
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as bound:
-        port: int = bound.getsockname()[1]
-    return port

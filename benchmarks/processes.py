@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -32,9 +33,11 @@ def end(process: subprocess.Popen[bytes] | subprocess.Popen[str], by: signal.Sig
         process.wait()
 
 
-def cpu_seconds(pid: int) -> float:
-    """Give the CPU time of a process and all its threads, in user mode and in the kernel (proc(5))."""
-    return sum(_fields(pid)[11:13]) / _TICKS
+def free_port() -> int:
+    """Give a port of the loopback interface that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as bound:
+        port: int = bound.getsockname()[1]
+    return port
 
 
 def family_cpu_seconds(pid: int) -> float:

@@ -68,12 +68,12 @@ def setting(effort: Effort) -> dict[str, str]:
     }
 
 
-def as_markdown(tables: Sequence[Table], where: Mapping[str, str]) -> str:
-    """Give the tables as Markdown."""
+def as_markdown(tables: Sequence[Table], where: Mapping[str, str], command: str = "make bench") -> str:
+    """Give the tables as Markdown; `command` makes them."""
     parts = [
         "# What Keyturn costs",
         (
-            "Written by `make bench`. A figure counts as a ratio between the lines of one table, in this run, on this "
+            f"Written by `{command}`. A figure counts as a ratio between the lines of one table, in this run, on this "
             "machine; none of them is a promise about yours."
         ),
         "\n".join(f"* {name}: {value}" for name, value in where.items()),
@@ -91,16 +91,17 @@ def as_json(tables: Sequence[Table], where: Mapping[str, str]) -> str:
 def _section(table: Table) -> str:
     columns = list(dict.fromkeys(name for figures in table.rows.values() for name in figures))
     rows = [[side, *(_cell(figures.get(name, "")) for name in columns)] for side, figures in table.rows.items()]
-    parts = [f"## {table.title}", _grid(["", *columns], rows)]
+    parts = [f"## {table.title}", grid(["", *columns], rows)]
     if table.goals:
-        parts.append(_grid(["goal", "found", "met"], [[goal.aim, goal.found, _MET[goal.met]] for goal in table.goals]))
+        parts.append(grid(["goal", "found", "met"], [[goal.aim, goal.found, _MET[goal.met]] for goal in table.goals]))
     return "\n\n".join([*parts, *table.notes])
 
 
 _MET = {True: "yes", False: "**no**", None: "-"}
 
 
-def _grid(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def grid(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Give a table as Markdown."""
     lines = [head, ["---"] * len(head), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 

@@ -12,21 +12,31 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
-from ..processes import cpu_seconds
+from ..processes import family_cpu_seconds
 
 _HEAD = (
-    b"POST /auth/refresh HTTP/1.1\r\nHost: app.example.org\r\nUser-Agent: benchmark\r\nAccept: application/json\r\n"
+    b"POST %s HTTP/1.1\r\nHost: app.example.org\r\nUser-Agent: benchmark\r\nAccept: application/json\r\n"
     b"Content-Type: application/json\r\nContent-Length: %d\r\nConnection: keep-alive\r\n\r\n"
 )
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)\r\n", re.IGNORECASE)
-_TOKEN = re.compile(rb'"refresh_token": ?"([^"]+)"')
 #: A server that is silent for so long has failed.
 _PATIENCE_SECONDS = 30
 
 
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Where a server refreshes, and what it calls the token, in the question and in the answer."""
+
+    path: str = "/auth/refresh"
+    field: str = "refresh_token"
+
+
+OURS = Route()
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Load:
-    """What one round found; times in seconds."""
+    """What one round found; times in seconds, CPU of the server's process and its children."""
 
     count: int
     seconds: float
@@ -37,7 +47,9 @@ class Load:
 class Client:
     """One client of one session: it presents each token once, and goes on with the answer's."""
 
-    def __init__(self, port: int, token: str) -> None:
+    def __init__(self, port: int, token: str, route: Route = OURS) -> None:
+        self._path, self._field = route.path.encode("ascii"), route.field.encode("ascii")
+        self._in_answer = re.compile(b'"%s": ?"([^"]+)"' % self._field)
         self.socket = socket.create_connection(("127.0.0.1", port))
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._token = token.encode("ascii")
@@ -46,10 +58,10 @@ class Client:
 
     def send(self) -> None:
         """Present the token."""
-        body = b'{"refresh_token":"%s"}' % self._token
+        body = b'{"%s":"%s"}' % (self._field, self._token)
         self._answer = b""
         self.sent_at = time.perf_counter()
-        self.socket.sendall(_HEAD % len(body) + body)
+        self.socket.sendall(_HEAD % (self._path, len(body)) + body)
 
     def receive(self) -> bool:
         """Read on; say whether the answer is whole."""
@@ -61,7 +73,7 @@ class Client:
         length = _LENGTH.search(head + b"\r\n") if found else None
         if length is None or len(body) < int(length[1]):
             return False
-        token = _TOKEN.search(body)
+        token = self._in_answer.search(body)
         if not head.startswith(b"HTTP/1.1 200") or token is None:
             raise AssertionError(f"a refresh was answered with {head.splitlines()[0]!r}: {body!r}")
         self._token = token[1]
@@ -69,9 +81,9 @@ class Client:
 
 
 @contextmanager
-def clients(port: int, tokens: Sequence[str]) -> Iterator[list[Client]]:
+def clients(port: int, tokens: Sequence[str], route: Route = OURS) -> Iterator[list[Client]]:
     """Give a connected client for each token."""
-    connected = [Client(port, token) for token in tokens]
+    connected = [Client(port, token, route) for token in tokens]
     try:
         yield connected
     finally:
@@ -86,7 +98,7 @@ def refresh_for(seconds: float, some: Sequence[Client], pid: int) -> Load:
     with selectors.DefaultSelector() as selector:
         for client in some:
             selector.register(client.socket, selectors.EVENT_READ, client)
-        cpu, begin = cpu_seconds(pid), time.perf_counter()
+        cpu, begin = family_cpu_seconds(pid), time.perf_counter()
         for client in some:
             client.send()
         waiting, end = len(some), begin + seconds
@@ -104,4 +116,4 @@ def refresh_for(seconds: float, some: Sequence[Client], pid: int) -> Load:
                     else:
                         waiting -= 1
         lasted = time.perf_counter() - begin
-    return Load(count=len(latencies), seconds=lasted, server_cpu=cpu_seconds(pid) - cpu, latencies=latencies)
+    return Load(count=len(latencies), seconds=lasted, server_cpu=family_cpu_seconds(pid) - cpu, latencies=latencies)

@@ -1,41 +1,23 @@
-"""The least that can turn a refresh token: Starlette, one statement, one thread with grouped commits, one signature.
-
-It has our table and our statement, and nothing else of ours: no seal, no user, no events, no error handling worth the
-name. What we take more than this is what a real product costs.
-"""
+"""The least that can turn a token in SQLite: one thread with grouped commits (see `minimal`)."""
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import json
-import secrets
 import sqlite3
 import threading
-import time
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from datetime import timedelta
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
-from cryptography.hazmat.primitives.hashes import SHA256
 from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import JSONResponse
-from starlette.routing import Route
 
 from keyturn.stores._sqlite_schema import open_database
 from keyturn.stores._sqlite_statements import _ADVANCE
 
-from .. import people
+from . import minimal
 
 _GROUP = 64
-_IDLE = 30 * 86_400_000_000
-_SCOPE = " ".join(sorted(people.PRINCIPAL.scopes))
-_ECDSA = ec.ECDSA(SHA256())
 
 
 class Writer:
@@ -46,10 +28,10 @@ class Writer:
         self._queue: SimpleQueue[tuple[tuple[Any, ...], asyncio.Future[Any]]] = SimpleQueue()
         threading.Thread(target=self._run, daemon=True).start()
 
-    async def advance(self, parameters: tuple[Any, ...]) -> tuple[Any, ...] | None:
+    async def advance(self, turn: minimal.Turn) -> tuple[Any, ...] | None:
         """Turn one row."""
         future: asyncio.Future[tuple[Any, ...] | None] = asyncio.get_running_loop().create_future()
-        self._queue.put((parameters, future))
+        self._queue.put((_parameters(turn), future))
         return await future
 
     def _run(self) -> None:
@@ -85,55 +67,9 @@ def _deliver(answers: list[tuple[asyncio.Future[Any], Any]]) -> None:
 
 def application(path: Path) -> Starlette:
     """Give the prototype over a file of ours."""
-    writer = Writer(path)
-    private = ec.generate_private_key(ec.SECP256R1())
-    header = _encoded(json.dumps({"alg": "ES256", "kid": secrets.token_urlsafe(32), "typ": "at+jwt"}).encode())
-
-    async def refresh(request: Request) -> JSONResponse:
-        token = (await request.json())["refresh_token"]
-        raw = urlsafe_b64decode(token + "==")
-        id_, generation, seed = raw[:16], int.from_bytes(raw[16:20]), raw[20:]
-        now = time.time_ns() // 1000
-        row = await writer.advance(_parameters(id_, generation, seed, now))
-        if row is None:
-            return JSONResponse({"error": "invalid_grant"}, status_code=401)
-        return JSONResponse(
-            {
-                "access_token": _signed(header, _claims(row, now // 1_000_000), private),
-                "token_type": "Bearer",
-                "expires_in": 3600,
-                "scope": _SCOPE,
-                "refresh_token": token_of(id_, generation + 1, seed),
-            },
-            headers={"cache-control": "no-store"},
-        )
-
-    return Starlette(routes=[Route("/auth/refresh", refresh, methods=["POST"])])
+    return minimal.application(Writer(path).advance)
 
 
-def token_of(id_: bytes, generation: int, seed: bytes) -> str:
-    """Give a token: what is needed to find the row and to know that it is its bearer's."""
-    return _encoded(id_ + generation.to_bytes(4) + seed)
-
-
-def _parameters(id_: bytes, generation: int, seed: bytes, now: int) -> tuple[Any, ...]:
-    digest, idle = hashlib.sha256(seed).digest(), now + _IDLE
-    return (generation + 1, now, idle, idle, id_, "default", "body", None, digest, None, generation, None)
-
-
-def _claims(row: tuple[Any, ...], now: int) -> dict[str, Any]:
-    return {
-        "iss": people.ISSUER, "sub": row[2], "aud": people.ISSUER, "client_id": row[3], "iat": now, "exp": now + 3600,
-        "jti": secrets.token_urlsafe(16), "sid": _encoded(row[0]), "gen": row[8], "auth_time": row[15] // 1_000_000,
-        "scope": _SCOPE,
-    }  # fmt: skip
-
-
-def _signed(header: str, claims: dict[str, Any], private: ec.EllipticCurvePrivateKey) -> str:
-    signed = f"{header}.{_encoded(json.dumps(claims, separators=(',', ':')).encode())}"
-    r, s = decode_dss_signature(private.sign(signed.encode(), _ECDSA))
-    return f"{signed}.{_encoded(r.to_bytes(32) + s.to_bytes(32))}"
-
-
-def _encoded(raw: bytes) -> str:
-    return urlsafe_b64encode(raw).rstrip(b"=").decode("ascii")
+def _parameters(turn: minimal.Turn) -> tuple[Any, ...]:
+    to, idle = turn.generation + 1, turn.idle
+    return (to, turn.now, idle, idle, turn.id, "default", "body", None, turn.digest, None, turn.generation, None)

@@ -14,18 +14,18 @@ from keyturn.stores._rows import session_row
 from keyturn.stores._sqlite_schema import open_database
 from keyturn.stores._sqlite_statements import add
 
-_AGENT = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
-_LIFETIME = timedelta(days=90)
+AGENT = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
+LIFETIME = timedelta(days=90)
 
 
 def session(subject: str, started_at: datetime, seed: bytes) -> Session:
     """Give a session as a program's sign-in leaves it."""
-    end = started_at + _LIFETIME
+    end = started_at + LIFETIME
     return Session(
         id=new_session_id(end, secrets.token_bytes(14)), realm="default", subject=subject, client_id="default",
         transport="body", remember=True, seed_digest=hashlib.sha256(seed).digest(), rotated_at=started_at,
         authenticated_at=started_at, amr=("pwd",), created_at=started_at, idle_expires_at=end, expires_at=end,
-        user_agent=_AGENT, ip="192.0.2.7",
+        user_agent=AGENT, ip="192.0.2.7",
     )  # fmt: skip
 
 
