@@ -10,11 +10,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from keyturn.stores.sqlalchemy.migrations import upgrade
 
 PATIENCE = 20.0
 
@@ -131,19 +134,27 @@ def free_port() -> int:
     return port
 
 
-@pytest.fixture
-def server(tmp_path: Path) -> Iterator[Server]:
-    """A server that runs."""
-    running = Server(tmp_path, free_port())
-    running.start()
-    yield running
-    running.stop()
+@pytest.fixture(params=["sqlite", "postgresql", "mariadb"])
+def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Server]:
+    """A server that runs, over each store in its turn."""
+    store = "" if request.param == "sqlite" else request.getfixturevalue(request.param).new_database(upgrade)
+    with serving(tmp_path, store) as running:
+        yield running
 
 
 @pytest.fixture
 def neighbour(server: Server) -> Iterator[Server]:
-    """A second worker over the same files."""
-    running = Server(server.folder, free_port())
+    """A second worker over the same store and keys."""
+    with serving(server.folder, server.store) as running:
+        yield running
+
+
+@contextmanager
+def serving(folder: Path, store: str) -> Iterator[Server]:
+    """Run a server over a store."""
+    running = Server(folder, free_port(), store)
     running.start()
-    yield running
-    running.stop()
+    try:
+        yield running
+    finally:
+        running.stop()

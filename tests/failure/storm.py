@@ -29,6 +29,10 @@ class Storm:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Let every client finish what it does."""
         self._over.set()
         for thread in self._threads:
             thread.join(60)

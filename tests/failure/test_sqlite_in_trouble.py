@@ -1,4 +1,4 @@
-"""A database that is locked, read-only, full or not there: 503, and the session is kept."""
+"""A SQLite file that is locked, full or not there: 503, and the session is kept."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -73,6 +73,7 @@ def test_a_missing_folder_is_trouble_and_no_crash(tmp_path: Path) -> None:
 
 
 @pytest.mark.ids("ST-05", "DS-02")
+@pytest.mark.parametrize("server", ["sqlite"], indirect=True)
 def test_a_full_disk_refuses_new_sessions_and_loses_none(server: Server) -> None:
     alice = Program(server.port, "alice")
     alice.sign_in()
