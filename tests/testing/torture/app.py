@@ -31,7 +31,6 @@ class Users:
 def broken(store: Any, how: str) -> Any:
     """Break a promise in the store, so that the torture has something to find."""
     if how == "deaf":  # ends are done, and nobody else hears of it: the log is never read
-
         read = store.revocations
 
         async def nothing(after: Any) -> Any:

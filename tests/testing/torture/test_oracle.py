@@ -122,6 +122,13 @@ def test_how_long_an_end_goes_unfelt_is_told_for_each_place() -> None:
     assert 3 not in felt  # asked too late to say
 
 
+def test_an_end_that_an_alarm_went_before_has_no_latency_of_its_own() -> None:
+    called = [call(5.05, "t2"), call(5.5, "t2", accepted=False)]
+    alarmed = [turn(1, "t0", "t1"), turn(2, "t1", "t2"), refusal(3, "t0", THIEF), refusal(3.1, "t2")]
+    assert judge(a_history(Kind.LATE, presented=alarmed, ends=[end(5)], called=called), RULES).revocation == {}
+    assert judge(a_history(Kind.LATE, presented=alarmed[:2], ends=[end(5)], called=called), RULES).revocation != {}
+
+
 # --- P3 --------------------------------------------------------------------------------------------------------------
 
 

@@ -115,7 +115,13 @@ def _ended_is_ended(history: History, rules: Rules, verdict: Verdict) -> None:
     if let_in:
         what = f"{_named(history)}: its access token was taken {let_in[-1].began - returned:.1f} s after an end ({how})"
         verdict.breaches.append(Breach(promise="P2", what=what))
-    verdict.revocation = _revocation(history.called, returned)
+    if not _was_over(history):
+        verdict.revocation = _revocation(history.called, returned)
+
+
+def _was_over(history: History) -> bool:
+    """Say whether an alarm had ended the session before anybody asked for it: then that end is what is felt."""
+    return any(fact.result is Result.REFUSED and fact.ended < history.ends[0].began for fact in history.presented)
 
 
 def _revocation(called: list[Called], returned: float) -> dict[int, float | None]:
