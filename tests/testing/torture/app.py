@@ -3,6 +3,7 @@
 import json
 import os
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from starlette.applications import Starlette
@@ -10,12 +11,12 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from keyturn import Principal, Settings
+from keyturn import Principal, Settings, _policy
+from keyturn._policy import Reissue, Reuse
 from keyturn.limits import Limits
 from keyturn.starlette import Keyturn
 from keyturn.stores import open as open_store
-
-PASSWORD = "right horse"
+from tests.testing.torture.serving import PASSWORD
 
 
 class Users:
@@ -39,7 +40,14 @@ def broken(store: Any, how: str) -> Any:
         store.revocations = nothing
     elif how == "undead":  # ends are promised and not done
         store.end = _promised
+    elif how == "patient":  # a token two generations old is taken for one that is one generation old
+        _policy.decide_refresh = partial(_patiently, _policy.decide_refresh)
     return store
+
+
+def _patiently(decide: Any, session: Any, *rest: Any, **more: Any) -> Any:
+    decision = decide(session, *rest, **more)
+    return Reissue(session.generation) if isinstance(decision, Reuse) else decision
 
 
 async def _promised(ids: Any, **_rest: Any) -> Any:
