@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import replace
 from typing import Any, Final
 from weakref import WeakSet
 
@@ -16,13 +15,13 @@ from ._build import Chance
 from ._colour import drive
 from ._doors import blocking_faults
 from ._flask_guards import response_of
-from ._off_loop import OffLoop
+from ._wsgi_service import WsgiService
 from .errors import ConfigurationError, KeyturnError
 from .events import Listener, ReplyHook
 from .http.credentials import Reader
 from .http.guard import Guard
 from .http.routes import error_reply
-from .service import Inputs, Parts, Service
+from .service import Service
 from .sessions import Sessions
 from .settings import Settings
 from .stores import SessionStore
@@ -33,19 +32,6 @@ from .verifier import Verifier
 _EXTENSION: Final = "keyturn"
 #: Whose question was answered with an error, for the handler that tells it.
 ASKED: Final = "keyturn.asked"
-
-
-class AppService(Service):
-    """The service of one application."""
-
-    def _build(self, inputs: Inputs) -> Parts:
-        parts = super()._build(replace(inputs, store=OffLoop(inputs.store)))
-        return replace(parts, inputs=inputs)
-
-    @property
-    def sessions(self) -> Sessions:
-        """Start, end and look at sessions with no request at hand."""
-        return self._blocking_sessions()
 
 
 class Extension:
@@ -108,14 +94,15 @@ class Extension:
             ConfigurationError: with every fault of the configuration.
             RuntimeError: the application has it already.
         """
-        services: dict[Extension, AppService] = app.extensions.setdefault(_EXTENSION, {})
+        services: dict[Extension, WsgiService] = app.extensions.setdefault(_EXTENSION, {})
         if self in services:
             raise RuntimeError("this Keyturn is installed in this application already")
         late = {name: part for name, part in (("users", users), ("store", store), ("keys", keys)) if part is not None}
         service = self._built(app, {**self._given, **late})
         if any(other.settings.prefix == service.settings.prefix for other in services.values()):
             raise ConfigurationError([f"another Keyturn of this application answers at {service.settings.prefix}"])
-        app.register_error_handler(KeyturnError, _answer_error)  # first: Flask refuses it after the first request
+        theirs = app.error_handler_spec[None][None].get(KeyturnError, _answer_error)
+        app.register_error_handler(KeyturnError, theirs)  # before all else: Flask refuses it after the first request
         services[self] = service
         self._apps.add(app)
 
@@ -126,9 +113,9 @@ class Extension:
 
         app.wsgi_app = _wsgi.wrap(self, service, app.wsgi_app, within)  # type: ignore[assignment,method-assign]  # Flask's own way
 
-    def _built(self, app: Flask, given: Mapping[str, Any]) -> AppService:
+    def _built(self, app: Flask, given: Mapping[str, Any]) -> WsgiService:
         folder, config = app.instance_path, app.config
-        return AppService(**_flask_config.arguments_of(config, self._config_prefix, folder, given), **self._more)
+        return WsgiService(**_flask_config.arguments_of(config, self._config_prefix, folder, given), **self._more)
 
     # --- the parts -------------------------------------------------------------------------------------------------
 
@@ -141,7 +128,7 @@ class Extension:
         """
         return self._current()
 
-    def _current(self) -> AppService:
+    def _current(self) -> WsgiService:
         app: Flask | None = next(iter(self._apps)) if len(self._apps) == 1 else None
         if has_app_context():
             app = current_app._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001 - as above
@@ -150,7 +137,7 @@ class Extension:
                 "this Keyturn has no application yet: call auth.init_app(app)" if not self._apps
                 else "this Keyturn has several applications: use it within `with app.app_context():`"
             )  # fmt: skip
-        service: AppService | None = app.extensions.get(_EXTENSION, {}).get(self)
+        service: WsgiService | None = app.extensions.get(_EXTENSION, {}).get(self)
         if service is None:
             raise RuntimeError("this Keyturn is not installed in the current application: call auth.init_app(app)")
         return service
@@ -201,6 +188,6 @@ class Extension:
 
 def _answer_error(error: KeyturnError) -> Response:
     """Answer what was raised in a view, in the words of the Keyturn that raised it."""
-    services: dict[object, AppService] = current_app.extensions[_EXTENSION]
+    services: dict[object, WsgiService] = current_app.extensions[_EXTENSION]
     service = services.get(request.environ.get(ASKED)) or next(iter(services.values()))
     return response_of(error_reply(error, service.settings))

@@ -8,14 +8,15 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
+from enum import Enum, auto
 from http import HTTPStatus
 from io import BytesIO
 from typing import Any, Final, TypeAlias
 
 from ._colour import drive
+from ._wsgi_service import WsgiParts, WsgiService
 from .errors import RequestError
 from .messages import NO_COOKIES, Cookies, Reply, Request
-from .service import Service
 from .tokens import Claims
 
 Environ: TypeAlias = dict[str, Any]
@@ -25,18 +26,6 @@ Within: TypeAlias = Callable[[Environ], AbstractContextManager[Any]]
 
 #: Where the visits of a request are kept, by whose they are.
 _VISITS: Final = "keyturn.visits"
-#: All that the guard looks at (a test reads its files for it). A guarded request has twenty fields and needs two.
-GUARDED: Final = (
-    ("HTTP_AUTHORIZATION", b"authorization"),
-    ("HTTP_HOST", b"host"),
-    ("HTTP_KEYTURN_BINDING", b"keyturn-binding"),
-    ("HTTP_KEYTURN_CLIENT", b"keyturn-client"),
-    ("HTTP_ORIGIN", b"origin"),
-    ("HTTP_SEC_FETCH_SITE", b"sec-fetch-site"),
-    ("HTTP_X_FORWARDED_FOR", b"x-forwarded-for"),
-    ("HTTP_X_FORWARDED_HOST", b"x-forwarded-host"),
-    ("HTTP_X_FORWARDED_PROTO", b"x-forwarded-proto"),
-)
 _SCHEME: Final = re.compile(r",[ \t]*(?=(?:bearer|basic)(?:[ \t]|$))", re.IGNORECASE)
 
 
@@ -45,17 +34,27 @@ class Visit:
 
     Args:
         service: whose request it is.
+        parts: of the service.
         cookies: ours, taken out of the environ.
     """
 
-    __slots__ = ("claims", "cookies", "service", "was_checked")
+    __slots__ = ("cookies", "found", "parts", "service")
 
-    def __init__(self, service: Service, cookies: Cookies) -> None:
+    def __init__(self, service: WsgiService, parts: WsgiParts, cookies: Cookies) -> None:
         self.service = service
+        self.parts = parts
         self.cookies = cookies
-        #: What a guard found.
-        self.claims: Claims | None = None
-        self.was_checked = False
+        #: The claims that a guard found, None where nobody is signed in.
+        self.found: Claims | None | Unjudged = UNJUDGED
+
+
+class Unjudged(Enum):
+    """No guard has looked yet."""
+
+    UNJUDGED = auto()
+
+
+UNJUDGED: Final = Unjudged.UNJUDGED
 
 
 def visit_of(environ: Environ, owner: object) -> Visit | None:
@@ -64,77 +63,46 @@ def visit_of(environ: Environ, owner: object) -> Visit | None:
     return None if visits is None else visits.get(owner)
 
 
-def enter(environ: Environ, owner: object, service: Service) -> Visit:
+def enter(environ: Environ, owner: object, service: WsgiService) -> Visit:
     """Take our cookies out of a request, for everybody, and note what they were."""
-    visits: dict[object, Visit] = environ.setdefault(_VISITS, {})
+    parts, visits, cookies = service.parts, environ.get(_VISITS), NO_COOKIES
+    if visits is None:
+        visits = environ[_VISITS] = {}
     field = environ.get("HTTP_COOKIE")
-    cookies = NO_COOKIES if field is None else _take(environ, field, service)
-    if cookies is NO_COOKIES and visits:
+    if field is not None and ("t_" in field or "T_" in field):  # every name of ours has it, in whatever case
+        rest, cookies = parts.cookies(field)
+        environ["HTTP_COOKIE"] = rest
+        if not rest:
+            del environ["HTTP_COOKIE"]
+    if visits and cookies is NO_COOKIES:
         cookies = _taken_before(visits, service)
-    visit = visits[owner] = Visit(service, cookies)
+    visit = visits[owner] = Visit(service, parts, cookies)
     return visit
 
 
-def _take(environ: Environ, field: str, service: Service) -> Cookies:
-    if "," in field:
-        field = _with_own_ends(field, service.settings.cookie_names)
-    fields = [(b"cookie", field.encode("latin-1", "replace"))]
-    rest, cookies = service.take_cookies(fields)
-    if rest is not fields:
-        environ["HTTP_COOKIE"] = b"; ".join(value for _, value in rest).decode("latin-1")
-        if not rest:
-            del environ["HTTP_COOKIE"]
-    return cookies
-
-
-def _taken_before(visits: dict[object, Visit], service: Service) -> Cookies:
+def _taken_before(visits: dict[object, Visit], service: WsgiService) -> Cookies:
     """Give what an outer layer has taken under the same names: an application inside another."""
     names = service.settings.cookie_names
     return next((one.cookies for one in visits.values() if one.service.settings.cookie_names == names), NO_COOKIES)
 
 
-def _with_own_ends(field: str, names: frozenset[str]) -> str:
-    """Give a Cookie field with a semicolon where a server has joined two fields with a comma, as it does with others.
-
-    No value of ours has a comma, so one of ours ends there. A name of ours behind a comma is one only if what stands
-    before is ours as well: any page of a neighbouring host can set a cookie with commas in its value.
-    """
-    crumbs: list[str] = []
-    for whole in field.split(";"):
-        crumb = whole
-        while True:
-            name, _, value = crumb.partition("=")
-            value, comma, rest = value.partition(",")
-            if not comma or rest[:1] in {" ", "\t"} or name.strip(" \t") not in names:
-                break
-            crumbs.append(f"{name}={value}")
-            crumb = rest
-        crumbs.append(crumb)
-    return ";".join(crumbs)
-
-
 # --- requests ----------------------------------------------------------------------------------------------------------
 
 
-def guarded_request(environ: Environ, cookies: Cookies) -> Request:
+def guarded_request(environ: Environ, visit: Visit, native: Any) -> Request:
     """Give as much of a request as the guard looks at."""
+    fields = visit.parts.guarded
+    if fields is None:
+        return request_of(environ, visit.cookies, native)
     headers: list[tuple[bytes, bytes]] = []
-    for key, name in GUARDED:
+    for key, name in fields:
         value = environ.get(key)
         if value is not None:
             headers.append((name, value.encode("latin-1", "replace")))
     if headers and b"," in headers[0][1]:
         headers = _split(headers)
     return Request(  # by position: this runs on every guarded request
-        environ["REQUEST_METHOD"],
-        path_of(environ),
-        "",
-        headers,
-        cookies,
-        environ["wsgi.url_scheme"],
-        environ.get("REMOTE_ADDR", ""),
-        _no_body,
-        None,
+        environ["REQUEST_METHOD"], "", "", headers, visit.cookies, environ["wsgi.url_scheme"], "", _no_body, native
     )
 
 
@@ -249,7 +217,7 @@ def send_reply(reply: Reply, start_response: Any) -> Iterable[bytes]:
     return [reply.body] if reply.body else []
 
 
-def wrap(owner: object, service: Service, app: App, within: Within) -> App:
+def wrap(owner: object, service: WsgiService, app: App, within: Within) -> App:
     """Put our layer around an application.
 
     Args:

@@ -16,7 +16,7 @@ from datetime import timedelta
 from functools import cached_property
 from typing import Any, Final, cast
 
-from flask import request
+from flask import Request, request
 from werkzeug.local import LocalProxy
 from werkzeug.wrappers import Response
 
@@ -28,7 +28,7 @@ from .errors import KeyturnError
 from .http import forgery
 from .http.endpoints.application import SignIn, StepUp
 from .http.guard import NOTHING_SPECIAL, Need, Stale
-from .messages import Reply, Request
+from .messages import Reply, Request as Asked
 from .service import Service
 from .session import Transport
 from .tokens import Claims
@@ -38,6 +38,8 @@ __all__ = ["Fresh", "Keyturn", "Optional", "Required", "Rule"]
 
 #: As in the applications of other frameworks; flask-cors takes a text with such characters for an expression.
 _LOOPBACK: Final = r"https?://(localhost|127\.0\.0\.1|\[::1\]|[a-z0-9.-]+\.localhost)(:\d+)?\Z"
+#: Gives the request itself; quicker than to ask it through the proxy.
+_current_request: Callable[[], Request] = request._get_current_object  # type: ignore[attr-defined]  # noqa: SLF001 - werkzeug's public name
 
 
 class Keyturn(Extension):
@@ -100,17 +102,18 @@ class Keyturn(Extension):
             KeyturnError: as `keyturn.Service.check`.
             RuntimeError: there is no request.
         """
-        environ = request.environ
+        native = _current_request()
+        environ = native.environ
         visit = _wsgi.visit_of(environ, self) or self._visit(environ)
-        service = visit.service
-        if service.guard.readers:
-            asked = _wsgi.request_of(environ, visit.cookies, request)
-        else:
-            asked = _wsgi.guarded_request(environ, visit.cookies)
-        visit.claims = None
-        visit.claims = drive(service.check(asked, need))
-        visit.was_checked = True
-        return visit.claims
+        asked = _wsgi.guarded_request(environ, visit, native)
+        guard = visit.parts.guard
+        visit.found = None
+        if visit.parts.guarded is None or guard.is_due(need):
+            found = drive(visit.service.check(asked, need))
+        else:  # the same, without the way round through a coroutine
+            found = guard.judge(asked, need)
+        visit.found = found
+        return found
 
     def _visit(self, environ: _wsgi.Environ) -> _wsgi.Visit:
         # Not through our layer: a test's request context.
@@ -132,9 +135,10 @@ class Keyturn(Extension):
             RuntimeError: there is no request, or no guard has judged it.
         """
         visit = _wsgi.visit_of(request.environ, self)
-        if visit is None or not visit.was_checked:
-            raise RuntimeError("nobody has judged this request: guard its view with @auth.required or @auth.optional")
-        return visit.claims
+        found = _wsgi.UNJUDGED if visit is None else visit.found
+        if isinstance(found, _wsgi.Unjudged):
+            raise RuntimeError("nobody has judged this request: guard its view with @auth.required or @auth.optional")  # noqa: TRY004
+        return found
 
     def _claims_or_raise(self) -> Claims:
         claims = self.get_claims()
@@ -208,12 +212,10 @@ class Keyturn(Extension):
         """
         return self._ask(lambda service, asked: service.finish_session(asked), into)
 
-    def _ask(
-        self, question: Callable[[Service, Request], Coroutine[Any, Any, Reply]], into: Response | None
-    ) -> Response:
-        environ = request.environ
+    def _ask(self, question: Callable[[Service, Asked], Coroutine[Any, Any, Reply]], into: Response | None) -> Response:
+        native = _current_request()
+        environ = native.environ
         visit = _wsgi.visit_of(environ, self) or self._visit(environ)
-        native = request._get_current_object()  # type: ignore[attr-defined]  # noqa: SLF001 - as above
         try:
             reply = drive(question(visit.service, _wsgi.request_of(environ, visit.cookies, native)))
         except KeyturnError:
