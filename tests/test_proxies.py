@@ -12,8 +12,8 @@ TRUSTED = read_proxies(["10.0.0.0/8", "2001:db8:aaaa::/48"])
 
 def a_request(peer=PROXY, *, scheme="http", websocket=False, **fields):
     headers = []
-    for name, values in fields.items():
-        values = [values] if isinstance(values, str) else values
+    for name, given in fields.items():
+        values = [given] if isinstance(given, str) else given
         headers += [(name.replace("_", "-").encode(), value.encode("latin-1")) for value in values]
     return Request("GET", "/", "", headers, NO_COOKIES, scheme, peer, lambda limit: b"", None, websocket)
 
