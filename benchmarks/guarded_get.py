@@ -2,11 +2,8 @@
 
 # No `from __future__ import annotations`: FastAPI could not find the local names in the annotations of routes.
 
-import json
-import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from pathlib import Path
+from contextlib import ExitStack
 from typing import Annotated, Any
 
 import jwt
@@ -19,14 +16,11 @@ from starlette.responses import JSONResponse
 from starlette.routing import Mount, Route
 
 from keyturn import Claims, fastapi, starlette
-from keyturn.keyrings import now_utc
-from keyturn.keyrings.static import StaticKeys
-from keyturn.stores.memory import MemoryStore
 
-from . import people
-from .asgi import App, Caller, headers_of
-from .measure import Effort, Rounds, added, medians, per_await, versions
-from .peers.environment import environment, peers_python
+from . import guarded_flask
+from .guarding import Stage, worker
+from .measure import Effort, Rounds, added, medians, per_await
+from .peers.environment import peers_python
 from .report import Goal, Table, at_least, at_most, unknown
 
 NAME = "guarded_get"
@@ -35,47 +29,15 @@ EMPTY = "an empty async dependency"
 PYJWT, AUTHX = "PyJWT by hand", "AuthX"
 OURS, BEFORE = "Keyturn in the endpoint", "Keyturn before a mounted application"
 OURS_DEPENDENCY = "Keyturn as a dependency"
-CLIENTS = 64
+AUTHX_BARE = "no authentication, beside AuthX"
+_AUTHX_WORKER = "benchmarks.peers.authx_worker"
+_AUTHX = {AUTHX_BARE: "bare", AUTHX: "guarded"}
 
 
 def run(effort: Effort) -> list[Table]:
-    """Measure Starlette and FastAPI."""
+    """Measure Starlette, FastAPI and Flask."""
     stage = Stage()
-    return [_starlette(stage, effort), _fastapi(stage, effort)]
-
-
-class Stage:
-    """Clients that are signed in, and the keys that their tokens are verified with."""
-
-    def __init__(self) -> None:
-        self.settings = people.settings()
-        self.ring: StaticKeys = people.keys()
-        pairs = people.sign_in(self.settings, self.ring, CLIENTS)
-        self.token_bytes = len(pairs[0].access_token)
-        self._clients = [
-            headers_of(
-                pair.access_token,
-                [
-                    (self.settings.refresh_cookie, pair.refresh_token),
-                    (self.settings.binding_cookie, pair.binding or ""),
-                ],
-            )
-            for pair in pairs
-        ]
-
-    def keyturn(self, kind: Callable[..., Any]) -> Any:
-        """Give Keyturn for a framework, as an application builds it."""
-        return kind(self.settings, store=MemoryStore(), keys=self.ring, users=people.Users())
-
-    def claims_by_pyjwt(self) -> Callable[[str], dict[str, Any]]:
-        """Give what applications write around PyJWT: the key is parsed once, everything that matters is checked."""
-        jwk = self.ring.ring.signing(now_utc()).public_jwk()
-        public = jwt.PyJWK(dict(jwk)).key
-        return lambda token: jwt.decode(token, public, ["ES256"], audience=people.ISSUER, issuer=people.ISSUER)
-
-    def caller(self, app: App, path: str = "/me") -> Caller:
-        """Give what sends the clients' requests to an application."""
-        return Caller(app, path, self._clients)
+    return [_starlette(stage, effort), _fastapi(stage, effort), guarded_flask.table(stage, effort)]
 
 
 # --- Starlette -----------------------------------------------------------------------------------------------------
@@ -105,7 +67,7 @@ def _starlette(stage: Stage, effort: Effort) -> Table:
             at_most("Starlette: at most 10 µs", ours, 10, "µs"),
             at_least("Starlette: at least 6 times less than PyJWT by hand", pyjwt / ours, 6, "times"),
         ],
-        notes=[_note(stage, "starlette", "pyjwt", "cryptography")],
+        notes=[stage.note("starlette", "pyjwt", "cryptography")],
         rounds=rounds,
     )
 
@@ -180,7 +142,7 @@ def _fastapi(stage: Stage, effort: Effort) -> Table:
     calls = effort.of(1500)
     with ExitStack() as stack:
         python = peers_python(effort)
-        elsewhere = stack.enter_context(authx(python, calls)) if python is not None else {}
+        elsewhere = stack.enter_context(worker(python, _AUTHX_WORKER, _AUTHX, calls)) if python is not None else {}
         rounds = per_await(sides, calls=calls, rounds=effort.rounds, elsewhere=elsewhere)
     return _fastapi_table(stage, rounds, with_authx=python is not None)
 
@@ -196,7 +158,7 @@ def _fastapi_table(stage: Stage, rounds: Rounds, *, with_authx: bool) -> Table:
         title="What a guard adds to one GET in FastAPI (CPU µs)",
         rows=rows,
         goals=list(_fastapi_goals(more)),
-        notes=[_note(stage, "fastapi", "starlette", "pyjwt", "cryptography"), *(_AUTHX_NOTE for _ in peers)],
+        notes=[stage.note("fastapi", "starlette", "pyjwt", "cryptography"), *(_AUTHX_NOTE for _ in peers)],
         rounds=rounds,
     )
 
@@ -286,38 +248,3 @@ def _reading_fastapi(auth: Any) -> FastAPI:
         return {"subject": auth.claims(request).subject}
 
     return app
-
-
-# --- AuthX ---------------------------------------------------------------------------------------------------------
-
-AUTHX_BARE = "no authentication, beside AuthX"
-
-
-@contextmanager
-def authx(python: Path, calls: int) -> Iterator[dict[str, Callable[[], float]]]:
-    """Give the sides that are measured in the peers' process."""
-    command = [python, "-m", "benchmarks.peers.authx_worker"]
-    with subprocess.Popen(
-        command, env=environment(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        process.stdout.readline()
-
-        def measured(side: str, count: int) -> float:
-            print(json.dumps({"side": side, "calls": count}), file=process.stdin, flush=True)
-            return float(json.loads(process.stdout.readline()))
-
-        names = {AUTHX_BARE: "bare", AUTHX: "guarded"}
-        for side in names.values():
-            measured(side, max(1, calls // 4))
-        yield {name: lambda side=side: measured(side, calls) for name, side in names.items()}
-        process.stdin.close()
-
-
-def _note(stage: Stage, *packages: str) -> str:
-    return (
-        f"{versions(*packages)}. ES256, tokens of {stage.token_bytes} bytes, {CLIENTS} clients in turn with the headers "
-        "and cookies of a browser. Every side answers the same JSON; `added` is the median of the differences to the "
-        "bare route in the same round. Ours includes the layer that hides our cookies from the application."
-    )

@@ -93,11 +93,22 @@ async def cpu_micros_awaited(call: Callable[[], Awaitable[object]], calls: int) 
     return (time.process_time_ns() - begin) / calls / 1e3
 
 
-def per_call(sides: Mapping[str, Callable[[], object]], *, calls: int, rounds: int) -> Rounds:
-    """Give the CPU microseconds of one call of each side, the sides taking turns."""
+def per_call(
+    sides: Mapping[str, Callable[[], object]],
+    *,
+    calls: int,
+    rounds: int,
+    elsewhere: Mapping[str, Callable[[], float]] = NOWHERE,
+) -> Rounds:
+    """Give the CPU microseconds of one call of each side, the sides taking turns.
+
+    Args:
+        elsewhere: sides that measure themselves, in another process; they take their turns too.
+    """
     for call in sides.values():  # memories fill, and specialised bytecode comes, before anything is measured
         cpu_micros(call, max(1, calls // 4))
-    return take_turns({name: lambda call=call: cpu_micros(call, calls) for name, call in sides.items()}, rounds)
+    here = {name: lambda call=call: cpu_micros(call, calls) for name, call in sides.items()}
+    return take_turns({**here, **elsewhere}, rounds)
 
 
 def per_await(

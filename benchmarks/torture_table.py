@@ -24,6 +24,11 @@ from .postgresql import postgresql
 from .report import ROOT, grid, setting
 
 RESULTS = ROOT / "benchmarks" / "results"
+#: The page of the documentation that shows the last full run, between these lines.
+PAGE = ROOT / "docs" / "explanation" / "torture-results.md"
+_BEGIN, _END = "<!-- written by make torture-table: begin -->", "<!-- end -->"
+#: The page has words of its own for what stands above this in `torture.md`.
+_HEAD_END = "torture-results.md`.\n"
 #: As many as keep every user far below fifty sessions.
 USERS = 10
 
@@ -127,7 +132,18 @@ def main(arguments: Sequence[str]) -> int:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "torture.md").write_text(shown, encoding="utf-8")
         (folder / "torture.json").write_text(json.dumps(reports, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    if folder == RESULTS:
+        PAGE.write_text(with_tables(PAGE.read_text(encoding="utf-8"), shown), encoding="utf-8")
     return 0
+
+
+def with_tables(page: str, shown: str) -> str:
+    """Give the page of the documentation with the tables of a run in their place."""
+    before, begin, rest = page.partition(_BEGIN)
+    _, end, after = rest.partition(_END)
+    if not (begin and end):
+        raise ValueError(f"the page has no place for the tables: {_BEGIN} … {_END}")
+    return f"{before}{begin}\n\n{shown.partition(_HEAD_END)[2].strip()}\n\n{end}{after}"
 
 
 def _parser() -> argparse.ArgumentParser:

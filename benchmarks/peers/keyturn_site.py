@@ -1,6 +1,6 @@
 """``python -m benchmarks.peers.keyturn_site --port … --database postgresql://… --keys FOLDER``: Keyturn, as the others are.
 
-Starlette in one uvicorn process, sessions in PostgreSQL, everything as it comes but the profile `development`, which is
+Starlette in one uvicorn process, sessions in PostgreSQL or SQLite, everything as it comes but the profile `development`, which is
 what loopback addresses without TLS are for. Several processes over one database and one folder are one service.
 """
 
@@ -44,12 +44,14 @@ class Users:
 
 def application(told: argparse.Namespace) -> Starlette:
     """Give the application, and make the tables."""
-    make_tables(told.database)
+    if told.database.startswith("postgresql:"):  # a SQLite file makes its own
+        make_tables(told.database)
     auth = Keyturn(
         Settings(profile="development", issuer=f"http://127.0.0.1:{told.issuer_port or told.port}"),
         store=told.database,
         keys=told.keys,
         users=Users(user_names(told.users), told.password),
+        throttle=None if told.unthrottled else "default",
     )
 
     async def me(request: Request) -> JSONResponse:
@@ -64,7 +66,8 @@ def application(told: argparse.Namespace) -> Starlette:
 def main() -> None:
     """Serve until SIGTERM."""
     understood = parser(__doc__)
-    understood.add_argument("--database", required=True, metavar="URL", help="a database: postgresql://…")
+    understood.add_argument("--database", required=True, metavar="URL", help="postgresql://… or sqlite:///…")
+    understood.add_argument("--unthrottled", action="store_true", help="count nobody's sign-ins and refreshes")
     understood.add_argument("--keys", required=True, metavar="FOLDER", help="where the key ring is")
     understood.add_argument("--issuer-port", type=int, help="that of the process which names the issuer")
     told = understood.parse_args()
