@@ -39,7 +39,7 @@ def _with_driver(url: str, driver: str) -> str:
 def _options(settings: dict[str, Any]) -> dict[str, Any]:
     options = {name: settings.pop(name) for name in OF_THE_ENGINE if name in settings}
     options.setdefault("pool_size", 64) if options.get("poolclass") is not NullPool else None
-    said = ", ".join(f"{name} = '{value}'" for name, value in settings.items())
+    said = ", ".join(f"{name} = {value!r}" for name, value in settings.items())
     return {**options, "connect_args": {"init_command": f"SET SESSION {said}"} if said else {}}
 
 

@@ -45,4 +45,6 @@ def is_said_again(verb: Verb, error: BaseException, tries: int) -> bool:
     """Say whether a verb is tried once more after so many tries, the last of which ended with this error."""
     if errors.was_taken_back(error):
         return tries < _TRIES
+    if errors.has_waited(error):  # each time as long as the server lets a statement wait
+        return tries == 1
     return errors.was_lost(error) and tries == 1 and verb in _HARMLESS

@@ -16,9 +16,10 @@ _TAKEN_BACK: Final = frozenset({
     "40001",  # serialization failure
     "40P01",  # deadlock
     "1213",  # deadlock
-    "1205",  # a lock that did not come in time; what was done before is rolled back with the connection's transaction
     "1020",  # the record has changed since last read (innodb_snapshot_isolation)
 })  # fmt: skip
+#: A lock did not come in time (MariaDB; of a transaction's statements only this one was taken back, and we the rest).
+_WAITED: Final = "1205"
 _MISSING: Final = frozenset({"42P01", "42703", "1146", "1054"})  # a table or a column
 _READ_ONLY: Final = frozenset({"25006", "1290", "1792"})
 
@@ -50,6 +51,11 @@ def is_trouble(error: BaseException) -> bool:
 def was_taken_back(error: BaseException) -> bool:
     """Say whether the database took the whole transaction back and it may be tried again."""
     return _code(error) in _TAKEN_BACK
+
+
+def has_waited(error: BaseException) -> bool:
+    """Say whether somebody else held a row for too long."""
+    return _code(error) == _WAITED
 
 
 def was_lost(error: BaseException) -> bool:
