@@ -121,5 +121,5 @@ def _who(data: Path) -> dict[str, Any]:
 
 def _program(name: str) -> str | None:
     """Find a program; Debian keeps each version's in a folder of its own, the newest last."""
-    folders = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name))
+    folders = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: float(path.parent.name))
     return shutil.which(name, path=os.pathsep.join([*map(str, reversed(folders)), os.environ.get("PATH", "")]))
