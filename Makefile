@@ -1,6 +1,6 @@
 # `make` alone tells what there is. demo and test do their own set-up; scripts/setup says how.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-newer test-lowest lint format bench bench-scale torture-table docs constraints clean
+.PHONY: help setup demo test test-newer test-lowest lint format bench bench-scale torture torture-table docs constraints clean
 BIN := .venv/bin
 
 help:  ## what there is
@@ -46,6 +46,10 @@ bench:  ## measure, against the neighbours
 bench-scale:  ## what a refresh costs with 10,000 and 1,000,000 sessions (ARGS="10000000" for more)
 	@scripts/setup test
 	$(BIN)/python -m benchmarks.scale $(ARGS)
+
+torture:  ## torture Keyturn on SQLite and on PostgreSQL (ARGS="sqlite --clients 50 --seconds 600")
+	@scripts/setup test
+	$(BIN)/python -m benchmarks.torture $(ARGS)
 
 torture-table:  ## torture Keyturn and three neighbours (ARGS="--clients 50 --seconds 60")
 	@scripts/setup test
