@@ -122,6 +122,7 @@ def test_the_wheel_ships_types_licence_and_entry_points_and_no_tests(tmp_path: P
         (about,) = (name for name in names if name.endswith("/entry_points.txt"))
         entry_points = shipped.read(about).decode()
     assert "keyturn/py.typed" in names
+    assert "keyturn/stores/sqlalchemy/migrations/versions/r0001_sessions.py" in names
     assert any(name.endswith("/licenses/LICENSE") for name in names)
     assert {name.partition("/")[0].partition("-")[0] for name in names} == {"keyturn"}
     assert "keyturn = keyturn.cli:main" in entry_points

@@ -41,6 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     asked = parser.parse_args(arguments)
     try:
         url = address(_url(asked.url))
+        url.get_dialect()
     except (ArgumentError, NoSuchModuleError):
         parser.error("this is no database's address; one looks like postgresql://USER@HOST/DATABASE")
     try:

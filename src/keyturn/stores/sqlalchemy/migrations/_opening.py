@@ -15,6 +15,7 @@ Target: TypeAlias = str | URL | Engine | AsyncEngine
 #: What an address without a driver's name means: the drivers that the extras bring.
 DRIVERS: Final = {
     "postgresql": "postgresql+psycopg",
+    "postgres": "postgresql+psycopg",
     "mysql": "mysql+pymysql",
     "mariadb": "mariadb+pymysql",
 }

@@ -131,5 +131,6 @@ def _make_throttle(op: Operations, *, again: bool) -> None:
         sa.Column("until", sa.BigInteger, nullable=False),
         sa.Column("browsers", sa.LargeBinary().with_variant(mysql.VARBINARY(128), *_MARIADB)),
         if_not_exists=again,
-        **_OPTIONS,
+        mysql_engine="InnoDB",
+        mariadb_engine="InnoDB",
     )
