@@ -50,7 +50,7 @@ class Awaiting:
             StoreError: the database cannot be asked.
         """
         side, _ = await self._here()
-        return await asyncio.shield(side.start(self._ask(side, verb, work)))
+        return await self._carried_out(side, verb, work)
 
     async def advance(self, turn: TurnRow) -> Row | None:
         """Turn one key, in one statement with others that wait to be turned."""
@@ -77,7 +77,7 @@ class Awaiting:
             here = await self._begun(loop)
         if not self._is_known:
             side, _ = here
-            version = await asyncio.shield(side.start(self._ask(side, "version", self.statements.version)))
+            version = await self._carried_out(side, "version", self.statements.version)
             if version != VERSION:
                 raise errors.wrong_version(version, VERSION)
             self._is_known = True
@@ -92,9 +92,17 @@ class Awaiting:
             rows = await self._ask(side, "advance", lambda connection: self.statements.advance(connection, [turn]))
             return rows[0] if rows else None
 
-        here = self._sides[loop] = side, Flights(side.kept, side.start, alone, self._told)
+        here = self._sides[loop] = side, Flights(side.kept, side.start, alone, self._told, self._timeout)
         await side.begin(lambda: self._sides.pop(loop, None))
         return here
+
+    async def _carried_out(self, side: Side, verb: Verb, work: Callable[[Connection], T]) -> T:
+        task = side.start(self._ask(side, verb, work))
+        try:
+            async with asyncio.timeout(self._timeout):
+                return await asyncio.shield(task)
+        except TimeoutError as error:  # a driver may take its time to let go, and that is no time of the caller's
+            raise self._told(error) from error
 
     async def _ask(self, side: Side, verb: Verb, work: Callable[[Connection], T]) -> T:
         tries = 0

@@ -51,6 +51,7 @@ class Flights:
         start: runs a coroutine as a task that nobody has to await.
         alone: turns one key on a connection from the pool, trying again where that is sensible.
         told: gives the error that callers get for one of the database.
+        patience: seconds after which passengers hear of trouble, however long the driver takes to let go.
     """
 
     def __init__(
@@ -59,11 +60,13 @@ class Flights:
         start: Callable[[Coroutine[Any, Any, None]], object],
         alone: Callable[[TurnRow], Awaitable[Row | None]],
         told: Callable[[Exception], Exception],
+        patience: float,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._start = start
         self._alone = alone
         self._told = told
+        self._patience = patience
         self._waiting: list[_Passenger] = []
         self._on_the_ground = [line() for _ in range(_FLIGHTS)]
         self._is_boarding = False
@@ -110,6 +113,7 @@ class Flights:
     async def _carry(self, line: Line, group: Sequence[_Passenger]) -> None:
         if not group:
             return
+        alarm = self._loop.call_later(self._patience, self._give_up, group)
         try:
             rows = await line.advance([passenger.turn for passenger in group])
         except Exception as error:  # noqa: BLE001 - callers get it
@@ -124,6 +128,11 @@ class Flights:
             for turn, answer in group:
                 if not answer.done():
                     answer.set_result(by_id.get(turn.id))
+        finally:
+            alarm.cancel()
+
+    def _give_up(self, group: Sequence[_Passenger]) -> None:
+        _fail(group, self._told(TimeoutError()))
 
     async def _carry_each(self, group: Sequence[_Passenger], error: Exception) -> None:
         """Try each alone where the trouble may be one turn's, or was the connection's; else tell all."""

@@ -74,7 +74,13 @@ class Address:
 
     def async_engine(self, timeout: timedelta) -> AsyncEngine:
         """Make an engine that awaits; it connects to nothing yet."""
-        return create_async_engine(self.url, **_options(self.url, self.awaits, timeout))
+        # What asyncpg is told among the server's settings is no argument of its own.
+        url = (
+            self.url.difference_update_query(["application_name"])
+            if self.url.get_driver_name() == "asyncpg"
+            else self.url
+        )
+        return create_async_engine(url, **_options(self.url, self.awaits, timeout))
 
 
 def parsed(text: str, door: Literal["sync", "async"]) -> Address:
@@ -133,10 +139,25 @@ _MODULES: Final = {"mysqldb": "MySQLdb", "mysqlconnector": "mysql.connector"}
 
 
 def _translated(url: URL, driver: Driver) -> URL:
-    """Say in asyncpg's words what an address says in libpq's."""
-    if driver.name != _ASYNCPG.name or "sslmode" not in url.query:
+    """Say in asyncpg's words what an address says in libpq's.
+
+    Raises:
+        ConfigurationError: asyncpg has no word for it.
+    """
+    if driver.name != _ASYNCPG.name:
         return url
-    return url.difference_update_query(["sslmode"]).update_query_dict({"ssl": str(url.query["sslmode"])})
+    if "sslmode" in url.query:
+        url = url.difference_update_query(["sslmode"]).update_query_dict({"ssl": str(url.query["sslmode"])})
+    if unknown := sorted(set(url.query) - _ASYNCPG_KNOWS):
+        raise ConfigurationError([f"asyncpg knows no {', '.join(unknown)}: write postgresql+psycopg://"])
+    return url
+
+
+#: What may stand behind the question mark, besides ``sslmode``.
+_ASYNCPG_KNOWS: Final = frozenset({
+    "host", "port", "ssl", "passfile", "service", "servicefile", "target_session_attrs", "krbsrvname", "gsslib",
+    "application_name", "statement_cache_size", "prepared_statement_cache_size",
+})  # fmt: skip
 
 
 def _options(url: URL, awaits: bool, timeout: timedelta) -> dict[str, Any]:  # noqa: FBT001 - of a private function
@@ -157,14 +178,18 @@ def _psycopg(url: URL, millis: int) -> dict[str, Any]:
 
 
 def _asyncpg(url: URL, millis: int) -> dict[str, Any]:
-    told = {"timeout": _CONNECT_SECONDS, "server_settings": _settings(millis)}
-    return {name: value for name, value in told.items() if name not in url.query}
+    settings = _settings(millis)
+    if "application_name" in url.query:
+        settings["application_name"] = str(url.query["application_name"])
+    told = {"timeout": _CONNECT_SECONDS, "server_settings": settings}
+    cached = str(url.query.get("statement_cache_size", ""))
+    return {**told, "statement_cache_size": int(cached)} if cached.isdigit() else told
 
 
 def _settings(millis: int) -> dict[str, str]:
     return {
         "statement_timeout": str(millis),
-        "lock_timeout": str(_LOCK_SECONDS * 1000),
+        "lock_timeout": str(int(_LOCK_SECONDS * 1000)),
         "default_transaction_isolation": "read committed",
     }
 
