@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, assert_type
+from typing import Annotated, Literal, assert_type
 
 from fastapi import Depends, FastAPI, Request, Response, Security, WebSocket
 from fastapi.responses import RedirectResponse
 from flask import Blueprint, Flask, Response as FlaskResponse, redirect
 from flask.typing import ResponseReturnValue
 from flask.views import MethodView
+from sqlalchemy import Engine
+from sqlalchemy.ext.asyncio import AsyncEngine
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
@@ -27,6 +29,7 @@ from keyturn import (
     CookieSettings,
     EndReason,
     KeyturnError,
+    Limits,
     Principal,
     RegisteredClient,
     Reply,
@@ -48,6 +51,9 @@ from keyturn.keyrings.directory import DirectoryKeys
 from keyturn.stores.memory import MemoryStore
 from keyturn.stores.sqlite import SqliteStore
 from keyturn.testing import ManualClock, a_claims, client, signed_in, testing_keys
+from keyturn.throttle import Admission, Attempt, Choice, NoThrottle, Throttle, open as open_throttle
+from keyturn.throttle.memory import MemoryThrottle
+from keyturn.throttle.sqlalchemy import SqlAlchemyThrottle
 
 
 class PlainUsers:
@@ -358,3 +364,37 @@ def test_of_an_application() -> None:
         assert client(flask_app, flask_auth).get("/me").status_code == 401
         assert signed_in(flask_app, flask_auth, "alice").get("/me").status_code == 200
     app.dependency_overrides[auth.required] = lambda: a_claims("bob", scope=["read"])
+
+
+# --- throttling ----------------------------------------------------------------------------------------------------
+
+
+def throttled(engine: Engine | AsyncEngine) -> list[Service]:
+    """Every way to say how often is too often."""
+    limits = Limits(login_per_user="50/hour", login_per_address="")
+    shared = SqlAlchemyThrottle(engine, limits, secret=b"one for all workers")
+    ways: list[Choice] = [limits, None, "store", "sqlite:///counters.db", NoThrottle(), MemoryThrottle(limits), shared]
+    assert_type(Limits.from_toml("keyturn.toml"), Limits)
+    assert_type(open_throttle("postgresql://app@db/app", limits), Throttle)
+    return [
+        Service(
+            settings, store="memory:", keys=testing_keys(), users=plain, throttle=way, trusted_proxies=["10.0.0.0/8"]
+        )
+        for way in ways
+    ]
+
+
+class OwnThrottle:
+    """A throttle of an application's own."""
+
+    colour: Literal["async"] = "async"
+
+    async def admit(self, attempt: Attempt) -> Admission:
+        """Let every other one wait."""
+        return Admission(wait=timedelta(seconds=1)) if attempt.action == "login" else Admission()
+
+    async def succeeded(self, attempt: Attempt, admission: Admission, *, now: datetime, browser: str = "") -> None:
+        """Give nothing back."""
+
+
+counting: Throttle = OwnThrottle()
