@@ -13,7 +13,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from keyturn.keyrings.static import StaticKeys
-from keyturn.sessions import Sessions
+from keyturn.sessions import PURGE_STEP, Sessions
 from keyturn.stores import SessionStore, open as open_store
 
 from . import people
@@ -53,10 +53,12 @@ class Stage:
         address: the store's.
         ring: the keys that the tokens are sealed with.
         tokens: those of the living.
+        step: how many rows a step of the purge looks at.
     """
 
-    def __init__(self, address: str, ring: StaticKeys, tokens: list[str]) -> None:
+    def __init__(self, address: str, ring: StaticKeys, tokens: list[str], step: int = PURGE_STEP) -> None:
         self.address = address
+        self.step = step
         self.store = open_store(address)
         self.doors = doors(self.store, ring)
         self._tokens = tokens
@@ -110,12 +112,12 @@ def close(store: SessionStore) -> None:
 
 def here(stage: Stage) -> Purge:
     """Purge in this process, beside the refreshes."""
-    return purged(stage.doors)
+    return purged(stage.doors, stage.step)
 
 
 def elsewhere(stage: Stage) -> Purge:
     """Purge in another process."""
-    command = [sys.executable, "-m", "benchmarks.purging", stage.address]
+    command = [sys.executable, "-m", "benchmarks.purging", stage.address, str(stage.step)]
     told = subprocess.run(command, env=environment(), capture_output=True, text=True, check=True).stdout
     return Purge(**json.loads(told))
 
@@ -124,11 +126,11 @@ def elsewhere(stage: Stage) -> Purge:
 KINDS: Mapping[str, Callable[[Stage], Purge]] = {HERE: here, ELSEWHERE: elsewhere}
 
 
-def purged(door: Sessions) -> Purge:
+def purged(door: Sessions, step: int) -> Purge:
     """Purge, looking at the process's memory after each step."""
     sizes: list[float] = []
     begin = time.perf_counter()
-    rows = door.purge(progress=lambda _count: sizes.append(_resident_mb()))
+    rows = door.purge(step=step, progress=lambda _count: sizes.append(_resident_mb()))
     sizes.append(_resident_mb())
     return Purge(rows, time.perf_counter() - begin, sizes[-1] - sizes[len(sizes) // 10])
 
@@ -139,7 +141,7 @@ def _resident_mb() -> float:
     return pages * 4096 / 1e6
 
 
-def table(found: Mapping[str, Found], dead: int, where: str) -> Table:
+def table(found: Mapping[str, Found], dead: int, where: str, step: int = PURGE_STEP) -> Table:
     """Give the figures of all kinds; `where` names the database."""
     before = [time_ for one in found.values() for time_ in one.before]
     rows: dict[str, dict[str, float | str]] = {BEFORE: _times(before)}
@@ -156,7 +158,7 @@ def table(found: Mapping[str, Found], dead: int, where: str) -> Table:
         notes=[
             (
                 "One refresh each hundredth of a second, in process; wall time, since waiting is what is asked for: on a "
-                "busy machine these figures say little. Memory is that of the purging process, from the tenth of its "
+                f"busy machine these figures say little. The purge looks at {step:,} rows a step. Memory is that of the purging process, from the tenth of its "
                 "steps to the last."
             )
         ],
@@ -176,6 +178,6 @@ def _goals(found: Mapping[str, Found]) -> Iterator[Goal]:
 
 if __name__ == "__main__":
     opened = open_store(sys.argv[1])
-    result = purged(doors(opened, people.keys()))
+    result = purged(doors(opened, people.keys()), int(sys.argv[2]))
     close(opened)
     print(json.dumps({"rows": result.rows, "seconds": result.seconds, "grown": result.grown}))
