@@ -127,10 +127,9 @@ class Awaiting:
         return errors.store_error(error)
 
     def _after_fork(self) -> None:
-        # The parent goes on speaking on these connections: they are neither used nor closed here, but kept for ever.
         for side, flights in self._sides.values():
-            _inherited.append((side, flights, side.engine.pool))
-            side.engine.sync_engine.dispose(close=False)
+            _inherited.append((side, flights, side.engine.pool))  # forgetting a connection would close it
+            side.after_fork()
         self._sides = {}
 
 

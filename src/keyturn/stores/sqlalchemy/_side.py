@@ -102,6 +102,11 @@ class Side:
         if self._owned:
             await self.engine.dispose()
 
+    def after_fork(self) -> None:
+        """Leave all connections to the parent, which goes on speaking on them: neither use nor close them here."""
+        self._kept = []
+        self.engine.sync_engine.dispose(close=False)
+
     def _on_disposed(self, engine: object) -> None:
         for line in self._kept:
             line.on_disposed()
