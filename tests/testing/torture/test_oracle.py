@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from keyturn.testing.torture._facts import Kind, Party
+from keyturn.testing.torture._facts import ANYWHERE, Kind, Party
 from keyturn.testing.torture._oracle import PROMISES, judge
 from tests.testing.torture.histories import RULES, a_history, call, end, listing, refusal, trouble, turn
 
@@ -112,14 +112,14 @@ def test_how_long_an_end_goes_unfelt_is_told_for_each_place() -> None:
         called=[
             call(5.05, "t0", accepted=False), call(5.06, "t0", place=1), call(5.3, "t0", accepted=False, place=1),
             call(5.5, "t0", place=1), call(5.8, "t0", accepted=False, place=1), call(6, "t0", accepted=False, place=1),
-            call(5.1, "t0", place=2), call(9, "t0", accepted=False, place=3),
+            call(5.1, "t0", place=2), call(9, "t0", accepted=False, place=3), call(5.9, "t0", place=ANYWHERE),
         ],
     )  # fmt: skip
     felt = judge(history, RULES).revocation
-    assert felt[0] == pytest.approx(0.05)
-    assert felt[1] == pytest.approx(0.8)  # a worker that knew came first, one that did not came later
+    assert felt[0] == pytest.approx(0.04)
+    assert felt[1] == pytest.approx(0.79)  # a worker that knew came first, one that did not came later
     assert felt[2] is None
-    assert 3 not in felt  # asked too late to say
+    assert set(felt) == {0, 1, 2}  # what was asked too late, or who knows where, says nothing
 
 
 def test_an_end_that_an_alarm_went_before_has_no_latency_of_its_own() -> None:

@@ -73,7 +73,7 @@ def test_a_wrong_password_is_told_and_nothing_is_reported(tmp_path: Path) -> Non
     assert run.code == 2
     assert "torture: 'ada' cannot sign in: POST /auth/login answered 401 invalid_credentials" in run.said
     assert "wrong horse" not in run.said
-    assert run.written == ""
+    assert not (tmp_path / "report.json").exists()
 
 
 def test_a_server_that_is_not_there_is_told(tmp_path: Path) -> None:

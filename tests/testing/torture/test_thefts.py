@@ -5,7 +5,7 @@ import pytest
 from keyturn.testing.torture._facts import Called, History, Kind, Party, Presented
 from keyturn.testing.torture._lineage import lineage_of
 from keyturn.testing.torture._thefts import TheftSeen, theft_of
-from tests.testing.torture.histories import RULES, a_history, call, end, refusal, turn
+from tests.testing.torture.histories import RULES, a_history, call, end, refusal, trouble, turn
 
 THIEF = Party.THIEF
 pytestmark = pytest.mark.ids("P4")
@@ -43,10 +43,27 @@ def test_the_leeway_begins_anew_where_the_victim_had_to_ask_again() -> None:
 
 
 def test_two_generations_old_is_promised_at_once() -> None:
-    theft = seen(a_history(Kind.LATE, presented=[turn(1, "t0", "t1"), turn(2, "t1", "t2"), refusal(2.1, "t0", THIEF)]))
+    presented = [turn(1, "t0", "t1"), turn(2, "t1", "t2"), refusal(2.1, "t0", THIEF), refusal(2.2, "t2")]
+    theft = seen(a_history(Kind.LATE, presented=presented))
     assert theft is not None
     assert theft.promised
-    assert theft.seconds is None  # the owner was never heard of again
+    assert theft.seconds == pytest.approx(0.11)
+
+
+def test_a_thief_who_is_let_in_is_not_found() -> None:
+    presented = [turn(1, "t0", "t1"), turn(2, "t1", "t2"), turn(2.1, "t0", "t1", THIEF, expires_in=999)]
+    theft = seen(a_history(Kind.LATE, presented=presented))
+    assert theft is not None
+    assert theft.promised
+    assert theft.seconds is None
+
+
+def test_where_nobody_asked_the_other_nothing_is_known() -> None:
+    presented = [turn(1, "t0", "t1"), turn(2, "t1", "t2"), refusal(2.1, "t0", THIEF)]
+    for more in ([], [trouble(2.2, "t2")]):
+        theft = seen(a_history(Kind.LATE, presented=[*presented, *more]))
+        assert theft is not None
+        assert not theft.promised
 
 
 def test_the_victim_may_be_the_second() -> None:
@@ -105,4 +122,4 @@ def test_being_signed_out_later_on_purpose_is_not_being_found() -> None:
     )
     theft = seen(history)
     assert theft is not None
-    assert theft.seconds is None
+    assert (theft.promised, theft.seconds) == (False, None)

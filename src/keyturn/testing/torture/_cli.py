@@ -6,6 +6,7 @@ import argparse
 import asyncio
 import getpass
 import json
+import os
 import platform
 import sys
 from collections.abc import Mapping, Sequence
@@ -53,7 +54,7 @@ def main(arguments: Sequence[str]) -> int:
     try:
         adapter = adapters.find(asked.adapter, _options(asked.option))
         plan = _plan(asked, adapter)
-        asked.report.parent.joinpath(asked.report.name).open("a").close()
+        _check_report(asked.report)
     except (ValueError, OSError, adapters.UnknownAdapterError) as error:
         _complain(parser, error)
     try:
@@ -125,6 +126,12 @@ def _plan(asked: argparse.Namespace, adapter: Adapter) -> Plan:
         targets=targets, users=users, clients=asked.clients, seconds=asked.seconds, seed=asked.seed, mix=mix,
         rules=Rules(bound=adapter.bound, slack=asked.slack),
     )  # fmt: skip
+
+
+def _check_report(report: Path) -> None:
+    """Find out before the run, not after it, that there is no place for the report."""
+    if report.is_dir() or not os.access(report if report.exists() else report.parent, os.W_OK):
+        raise ValueError(f"{str(report)!r} is no file that can be written")
 
 
 def _passwords(names: Sequence[str]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Awaitable
 from dataclasses import dataclass
@@ -30,6 +31,8 @@ _TRIES: Final = 5
 #: The warden signs in anew after so many seconds: ending another's session takes a recent sign-in.
 _RENEWED_AFTER: Final = 240.0
 _LISTED_EVERY: Final = 2.5
+#: The last of several users signs out everywhere so often, while the clients are at work.
+_EVERYWHERE_EVERY: Final = 40.0
 
 
 @dataclass(kw_only=True, slots=True)
@@ -46,18 +49,33 @@ class Warden:
     user: User
     session: Session
 
-    async def watch_over(self, rng: Random) -> None:
-        """List the user's sessions now and then, refresh, sign in anew in time, until the run is over."""
+    async def watch_over(self, rng: Random, *, ends_all: bool) -> None:
+        """List the user's sessions now and then, refresh, sign in anew in time, until the run is over.
+
+        Args:
+            rng: the warden's own chance.
+            ends_all: whether the user signs out everywhere now and then.
+        """
+        rest = min(self.stage.left, _EVERYWHERE_EVERY) * rng.uniform(0.5, 0.8)
         while self.stage.left > 0:
+            if ends_all and rest <= 0 and self.stage.left > _LISTED_EVERY:
+                rest = rng.uniform(0.5, 1.5) * _EVERYWHERE_EVERY
+                await end_all(self.stage, self.user, self)
+                self.session = await self._signed_in()
+            since = time.monotonic()
             await self.stage.pause(rng.uniform(0.5, 1.5) * _LISTED_EVERY)
             if time.monotonic() - self.session.history.started > _RENEWED_AFTER:
                 await self._renew()
             await self.list()
             await self.refresh()
+            rest -= time.monotonic() - since
+
+    async def _signed_in(self) -> Session:
+        return await self.stage.sign_in(Kind.WARDEN, self.session.history.transport, self.user)
 
     async def _renew(self) -> None:
         before = self.session
-        self.session = await self.stage.sign_in(Kind.WARDEN, before.history.transport, self.user)
+        self.session = await self._signed_in()
         await end(self.stage, before, self.stage.adapter.end(before.held), "logout")
         self.stage.later(look_after(self.stage, before))
 
@@ -66,7 +84,7 @@ class Warden:
         got = await self.stage.present(self.session, self.session.held, Party.OWNER, None)
         if got is not None and got.outcome is Outcome.SIGNED_OUT:
             await self.stage.settle(self.session)
-            self.session = await self.stage.sign_in(Kind.WARDEN, self.session.history.transport, self.user)
+            self.session = await self._signed_in()
         elif got is not None and got.held is not None:
             self.session.held = got.held
             await self.stage.ask(self.session, got.held, Party.OWNER, None)
@@ -142,11 +160,16 @@ async def _after(seconds: float, work: Awaitable[object]) -> None:
 
 
 async def end_all(stage: Stage, user: User, warden: Warden | None) -> None:
-    """End all sessions of a user that are open, at the end of the run."""
+    """End all sessions of a user that are open: sign out everywhere, or one by one where the product has no such thing."""
     there = [session for session in stage.open if session.user is user and session.history.end_began is None]
     call = None if warden is None else stage.adapter.end_all(warden.session.held)
     began = time.monotonic()
+    stage.signed_out_everywhere[user.name] = math.inf
+    # Whoever refreshes meanwhile is in a race with it.
+    for session in there if call is not None else ():
+        session.history.ends.append(Ended(began=began, returned=None, how="all"))
     returned = None if call is None else await _promised(stage, call)
+    stage.signed_out_everywhere[user.name] = time.monotonic()
     if returned is None:
         await asyncio.gather(*(end(stage, session, stage.adapter.end(session.held), "logout") for session in there))
     else:

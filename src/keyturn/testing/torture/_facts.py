@@ -7,6 +7,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import Final
+
+#: The place of a call that the network carried to any of the processes.
+ANYWHERE: Final = -1
 
 
 class Kind(Enum):
@@ -89,7 +93,7 @@ class Called:
         ended: when the answer was there.
         accepted: whether it was let in.
         party: whose request it was.
-        place: 0 is the process that ends sessions, 1 and more are the others.
+        place: 0 is the process that ends sessions, 1 and more are the others; ANYWHERE where the network chose.
     """
 
     token: str

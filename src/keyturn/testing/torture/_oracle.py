@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from ._facts import Called, History, Kind, Party, Presented, Result, Rules
+from ._facts import ANYWHERE, Called, History, Kind, Party, Presented, Result, Rules
 from ._lineage import Lineage, lineage_of, turned
 from ._logouts import LogoutSeen, logout_of
 from ._thefts import TheftSeen, theft_of
@@ -37,7 +37,7 @@ class Verdict:
         logout: a sign-out that nobody asked for.
         theft: the theft that took place.
         resurrected: uses after the end that succeeded.
-        revocation: place to seconds from the end's answer to the first lasting refusal; None where none came.
+        revocation: place to seconds from the end's answer until calls were refused for good; None where they never were.
     """
 
     refreshes: int = 0
@@ -125,17 +125,15 @@ def _was_over(history: History) -> bool:
 
 
 def _revocation(called: list[Called], returned: float) -> dict[int, float | None]:
-    """Give for each place how long the access token went on to be taken: until the first refusal that lasted."""
+    """Give for each place when the first call was sent that was refused for good, counted from the end's answer."""
     felt: dict[int, float | None] = {}
-    for place in sorted({call.place for call in called if call.began >= returned}):
+    for place in sorted({call.place for call in called if call.began >= returned and call.place != ANYWHERE}):
         after = [call for call in called if call.place == place and call.began >= returned]
         after.sort(key=lambda call: call.began)
         if after[0].began > returned + _SOON:
             continue
         last = max((call.began for call in after if call.accepted), default=returned)
-        felt[place] = min(
-            (call.ended - returned for call in after if not call.accepted and call.began >= last), default=None
-        )
+        felt[place] = next((call.began - returned for call in after if not call.accepted and call.began >= last), None)
     return felt
 
 

@@ -130,7 +130,7 @@ async def _lane(stage: Stage, role: Role, plan: Plan, wardens: dict[str, Warden]
     while stage.left > (_TOO_SHORT if turn else 0):
         try:
             if role.kind is Kind.WARDEN:
-                await wardens[user.name].watch_over(rng)
+                await wardens[user.name].watch_over(rng, ends_all=0 < role.user == len(plan.users) - 1)
             else:
                 await _session(stage, role, turn, user, rng, wardens.get(user.name))
         except SignInError:
@@ -151,7 +151,7 @@ async def _session(stage: Stage, role: Role, turn: int, user: User, rng: Random,
         session = await steal(stage, kind, transport, user, rng)
     else:
         session = await live(stage, Kind.SINGLE if kind.is_theft or kind is Kind.REPLAY else kind, transport, user, rng)
-    if session.history.kind.is_theft or stage.left > 0:
+    if session.history.end_returned is None and (session.history.kind.is_theft or stage.left > 0):
         await end_somehow(stage, session, warden, rng)
         stage.later(look_after(stage, session))
 

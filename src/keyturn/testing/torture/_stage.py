@@ -13,7 +13,7 @@ from random import Random
 from typing import Final
 
 from ._adapter import Adapter, Answer, Call, Held, Outcome, Refreshed, User
-from ._facts import Called, History, Kind, Party, Presented, Result
+from ._facts import ANYWHERE, Called, Ended, History, Kind, Party, Presented, Result
 from ._faults import Faults, Mix
 from ._figures import Figures
 from ._proxy import Delivery, FaultyProxy, Lane
@@ -24,7 +24,7 @@ _NOT_NOW: Final = frozenset({429, 500, 502, 503, 504})
 #: How long a client waits that was told "not now" without a Retry-After.
 _A_MOMENT: Final = 0.5
 #: The tokens handed out last, which are tried again after the end.
-_RECENT: Final = 3
+_RECENT: Final = 2
 
 
 @dataclass(kw_only=True, slots=True, eq=False)
@@ -58,6 +58,7 @@ class Stage:
         figures: the sums.
         key: what marks are made with; random, so that they tell nothing of tokens.
         deadline: when clients stop, on the monotonic clock.
+        signed_out_everywhere: by user, when that was last promised; infinity while it is under way.
     """
 
     adapter: Adapter
@@ -68,6 +69,7 @@ class Stage:
     key: bytes
     deadline: float
     open: set[Session] = field(default_factory=set[Session])
+    signed_out_everywhere: dict[str, float] = field(default_factory=dict[str, float])
     watches: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]])
     _names: count[int] = field(default_factory=lambda: count(1))
 
@@ -93,12 +95,15 @@ class Stage:
             SignInError: the server says no.
             LostError: no answer came.
         """
+        began = time.monotonic()
         held = await self.adapter.sign_in(self.patiently, user, transport)
         name = f"{next(self._names)}"
         history = History(
             name=name, kind=kind, transport=transport, root=self.mark(held), started=time.monotonic(),
             expires_in=held.expires_in,
         )  # fmt: skip
+        if self.signed_out_everywhere.get(user.name, began) > began:  # whether it was before or after, nobody can know
+            history.ends.append(Ended(began=began, returned=None, how="all"))
         session = Session(history=history, user=user, held=held)
         session.recent.append(held)
         self.open.add(session)
@@ -167,14 +172,15 @@ class Stage:
         """Call the guarded URL, and write down whether it let us in; None where there was no answer."""
 
         def note(delivery: Delivery) -> None:
-            self._note_called(session, held, party, place, delivery)
+            self._note_called(session, held, party, place if faults is None else ANYWHERE, delivery)
 
-        answer = await self._sent(self.adapter.who_am_i(held), session, faults, note, place=place)
+        answer = await self._sent(self.adapter.who_am_i(held), session, faults, note, place=place, fresh=True)
         return None if answer is None or answer.status in _NOT_NOW else self.adapter.recognised(answer)
 
     async def _sent(
-        self, call: Call, session: Session, faults: Faults | None, note: Callable[[Delivery], None], *, place: int = 0
-    ) -> Answer | None:
+        self, call: Call, session: Session, faults: Faults | None, note: Callable[[Delivery], None],
+        *, place: int = 0, fresh: bool = False,
+    ) -> Answer | None:  # fmt: skip
         if faults is not None:
             try:
                 return await self.wire.send_by(self.proxy.url, call, self.proxy.expect(session.lane, faults, note))
@@ -183,7 +189,7 @@ class Stage:
         began = time.monotonic()
         answer: Answer | None = None
         try:
-            answer = await self.wire.send(call, place=place, fresh=True)
+            answer = await self.wire.send(call, place=place, fresh=fresh)
         except LostError:
             self.figures.counts["unreachable"] += 1
         ended = time.monotonic()

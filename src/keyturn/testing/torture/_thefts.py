@@ -14,7 +14,8 @@ class TheftSeen:
 
     Args:
         kind: which thief.
-        promised: whether P4 promises to find it: by its kind, and by when the second copy came.
+        promised: whether P4 promises to find it: by its kind, and by when the second copy came; and whether it is known
+            what came of it.
         seconds: from the second copy's arrival to both being out; None where they are not.
         what: in words.
     """
@@ -41,11 +42,11 @@ def theft_of(history: History, lineage: Lineage, rules: Rules) -> TheftSeen | No
     if not any(fact.party is Party.THIEF for fact in seen):
         return None
     second = next((fact for fact in seen if _is_due(fact, history, lineage, rules)), None)
-    promised = second is not None and history.kind in PROMISED_THEFTS
     alarm = second or _second_of_two(seen)
+    known = second is not None and _is_known(second, history)
     return TheftSeen(
         kind=history.kind,
-        promised=promised,
+        promised=known and history.kind in PROMISED_THEFTS,
         seconds=None if alarm is None else _seconds_to_both_out(alarm, history),
         what="nobody came second" if alarm is None else _words(alarm, lineage),
     )
@@ -87,14 +88,26 @@ def _second_of_two(seen: list[Presented]) -> Presented | None:
     )
 
 
+def _is_known(alarm: Presented, history: History) -> bool:
+    """Say whether the facts tell if it was found: the other was asked before somebody ended the session."""
+    told = _told_after(alarm, history)
+    return alarm.result is not Result.REFUSED or any(
+        fact.result is Result.TURNED or fact.party is not alarm.party for fact in told
+    )
+
+
 def _seconds_to_both_out(alarm: Presented, history: History) -> float | None:
-    after = [fact for fact in history.presented if fact.began >= alarm.ended]
-    over = history.end_began
-    told = [fact for fact in after if over is None or fact.began < over]
+    told = _told_after(alarm, history)
     others = [fact for fact in told if fact.party is not alarm.party and fact.result is Result.REFUSED]
     if alarm.result is not Result.REFUSED or not others or any(fact.result is Result.TURNED for fact in told):
         return None
     return min(fact.ended for fact in others) - alarm.began
+
+
+def _told_after(alarm: Presented, history: History) -> list[Presented]:
+    over = history.end_began
+    after = [fact for fact in history.presented if fact.began >= alarm.ended and fact.result is not Result.LATER]
+    return [fact for fact in after if over is None or fact.ended < over]
 
 
 def _words(alarm: Presented, lineage: Lineage) -> str:
