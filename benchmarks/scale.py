@@ -39,6 +39,7 @@ from .serving.prototype_postgresql import ADVANCE, CONNECTIONS, parameters
 
 USUAL = (10_000, 1_000_000)
 CLIENTS = 32
+_NAME = "scale"
 ROUNDS = 7
 BARE, OURS = "the bare statement", "Keyturn, asyncpg, without HTTP"
 #: Sessions of each side, spread over the table; the pages that they lie on do not fit into the server's buffers.
@@ -238,7 +239,9 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("sizes", nargs="*", type=int, metavar="SESSIONS", help="10000 and 1000000 where left out")
     parser.add_argument("--seconds", type=float, default=3, help="of each side's turn (3)")
     parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"how many turns ({ROUNDS})")
-    parser.add_argument("--output", type=Path, metavar="FOLDER", help="where scale.md and scale.json are written")
+    parser.add_argument(
+        "--output", type=Path, metavar="FOLDER", help="where the tables are written, as Markdown and as JSON"
+    )
     asked = parser.parse_args(arguments)
     if not is_installed():
         raise SystemExit("PostgreSQL is not installed here")
@@ -251,8 +254,8 @@ def main(arguments: Sequence[str]) -> int:
     print(text)
     if asked.output is not None:
         asked.output.mkdir(parents=True, exist_ok=True)
-        (asked.output / "scale.md").write_text(text, encoding="utf-8")
-        (asked.output / "scale.json").write_text(as_json(shown, where), encoding="utf-8")
+        (asked.output / f"{_NAME}.md").write_text(text, encoding="utf-8")
+        (asked.output / f"{_NAME}.json").write_text(as_json(shown, where), encoding="utf-8")
     return 0
 
 

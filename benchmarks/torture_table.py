@@ -201,7 +201,7 @@ def as_markdown(reports: Mapping[str, Report], where: Mapping[str, str]) -> str:
 
 _COLUMNS = (
     "refreshes", "honest clients signed out", "the same, tabs without a lock", "thefts found", "time to that (p50)",
-    "refreshed after the end", "end felt (p50, p99)", "in the other process", "end never felt", "refresh (p50, p99)",
+    "alive after the end", "end felt (p50, p99)", "in the other process", "end never felt", "refresh (p50, p99)",
     "5xx",
 )  # fmt: skip
 
