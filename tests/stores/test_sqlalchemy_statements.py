@@ -188,7 +188,7 @@ def plan(connection, statement, **values):
 
 @pytest.fixture(scope="module")
 def crowded(postgresql):
-    """A database with a hundred thousand sessions."""
+    """A database with three hundred thousand sessions: what is planned for them is planned for more, too."""
     url = postgresql.new_database(upgrade)
     postgresql.execute(
         """
@@ -196,7 +196,7 @@ def crowded(postgresql):
         SELECT 300 + n % 3, int2send((300 + n % 3)::int2) || int8send(n) || '\\x000000000000'::bytea, 'shop',
             'user ' || n / 3, 'default', 'cookie', true, sha256(int8send(n)), NULL, 0, 0, 0, 0, 0, NULL, 0, 0, '[]', 0,
             4000000000000000, 4000000000000000, NULL, NULL, NULL, '{}', '', '', ''
-        FROM generate_series(1, 100000) AS n
+        FROM generate_series(1, 300000) AS n
         """,
         "INSERT INTO keyturn_revocation SELECT n, int8send(n) || int8send(n), n, n FROM generate_series(1, 20000) AS n",
         "VACUUM ANALYZE",
