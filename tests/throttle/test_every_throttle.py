@@ -179,6 +179,26 @@ def test_a_browser_is_known_for_the_user_whom_it_signed_in_and_for_nobody_else(m
 
 
 @pytest.mark.ids("AU-08")
+@pytest.mark.parametrize("theirs", ["Alice", "Älice", "alice ", "\uff41lice"])
+def test_a_user_whose_name_is_spelled_like_a_victims_is_no_way_around_the_limit(make, theirs):
+    desk = make()
+    failures(desk, 10)
+    desk.sign_in(username=theirs, address="203.0.113.9", gets=OTHERS)
+    assert desk.login(browser=OTHERS).wait is not None
+    assert desk.login(username=theirs, browser=OTHERS).wait is None
+
+
+@pytest.mark.ids("AU-08")
+def test_a_user_whose_name_is_spelled_like_a_victims_makes_none_of_its_browsers_forgotten(make):
+    desk = make()
+    desk.sign_in(gets=MINE)
+    for number in range(MOST_BROWSERS + 1):
+        desk.sign_in(username="Alice", gets=f"{number:064x}")
+    failures(desk, 10)
+    assert desk.login(browser=MINE).wait is None
+
+
+@pytest.mark.ids("AU-08")
 def test_a_browser_that_only_failed_is_not_known(make):
     desk = make()
     failures(desk, 10, browser=MINE)

@@ -59,7 +59,7 @@ def of_login(attempt: Attempt, limits: Limits, digest: Digest) -> Concerned:
     ]
     common = Concerned(
         usual=tuple(Counter(kind, limit, digest(kind, realm, *who)) for kind, limit, who in usual if limit),
-        user=digest("user", realm, user),
+        user=digest("user", realm, attempt.username),  # exactly as typed, see `remembered`
     )
     if not attempt.browser:
         return common
@@ -81,8 +81,12 @@ def _own(limits: Limits, digest: Digest, *whose: str) -> tuple[Counter, ...]:
 
 
 def remembered(attempt: Attempt, browser: str, digest: Digest) -> bytes:
-    """Give what a browser is remembered as: good for this user alone."""
-    return digest("known", attempt.realm, one_spelling(attempt.username), browser)
+    """Give what a browser is remembered as: good for this user alone, by the name exactly as it was typed.
+
+    The application may tell names apart that share one spelling here: whoever owns one of them must not be known for
+    the others.
+    """
+    return digest("known", attempt.realm, attempt.username, browser)
 
 
 def of_refresh(attempt: Attempt, limits: Limits, digest: Digest) -> tuple[Counter, ...]:

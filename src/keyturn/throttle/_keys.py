@@ -31,7 +31,7 @@ def one_spelling(username: str) -> str:
 
     Databases compare names in ways of their own (without case, accents, or blanks at the end). Whatever may be the same
     user to one of them is the same user here; else a guesser would have a count for each spelling. Two users who
-    share a spelling share a count, which costs them nothing but room.
+    share a spelling share a count, which costs them nothing but room. Browsers are known by the name as it is typed.
     """
     decomposed = unicodedata.normalize("NFKD", username[:_MOST]).casefold()
     # Folding may compose again what was taken apart, so it is taken apart once more.
