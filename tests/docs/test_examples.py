@@ -3,6 +3,7 @@
 import ast
 import re
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -75,6 +76,8 @@ def works(line: str) -> bool:
             )
         case "keyturn":
             return rest == ["demo"]  # tests/cli/test_demo.py
+        case "python":
+            return rest[0] == "-m" and find_spec(rest[1]) is not None
         case "uvicorn":
             return (
                 ROOT / "examples" / f"{rest[0].partition(':')[0]}.py"
