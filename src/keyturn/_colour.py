@@ -7,13 +7,18 @@ Flows and stores are written once, as ``async def``. Where a store's client bloc
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine
+from contextvars import ContextVar
 from inspect import iscoroutinefunction
-from typing import Any, Literal, Protocol, TypeAlias, TypeVar, cast
+from typing import Any, Final, Literal, Protocol, TypeAlias, TypeVar, cast
 
 T = TypeVar("T")
 
 #: What a store's client does: block ("sync"), await ("async"), or either, as its caller does ("both").
 Colour: TypeAlias = Literal["sync", "async", "both"]
+
+#: True while a door that blocks asks a store inside an event loop: in the async view of a synchronous framework. A store
+#: of both colours then blocks too, since nobody there can await it.
+CALLER_BLOCKS: Final[ContextVar[bool]] = ContextVar("keyturn_caller_blocks", default=False)
 
 _SUSPENDED = (
     "Something awaited inside blocking code. Use AsyncSessions (or an async door), "

@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Coroutine
-from contextvars import copy_context
-from threading import Thread
-from typing import Any, TypeVar
+from typing import Any
 
-from ._colour import Colour, drive
-
-T = TypeVar("T")
+from ._colour import CALLER_BLOCKS, Colour
 
 
 class OffLoop:
-    """A store that is never asked inside an event loop, where one of both colours would answer by awaiting.
+    """A store that blocks even where an event loop runs, and one of both colours would answer by awaiting.
 
     A synchronous framework runs an async view in a loop of its own; the way to us blocks there as everywhere.
 
@@ -30,33 +24,10 @@ class OffLoop:
         verb = getattr(self.behind, name)
 
         async def ask(*args: Any, **kwargs: Any) -> Any:
-            call = verb(*args, **kwargs)
-            return _in_thread(call) if _is_in_loop() else await call
+            before = CALLER_BLOCKS.set(True)
+            try:
+                return await verb(*args, **kwargs)
+            finally:
+                CALLER_BLOCKS.reset(before)
 
         return ask
-
-
-def _in_thread(coroutine: Coroutine[Any, Any, T]) -> T:
-    results: list[T] = []
-    errors: list[BaseException] = []
-
-    def work() -> None:
-        try:
-            results.append(drive(coroutine))
-        except BaseException as error:  # noqa: BLE001 - raised again for the caller
-            errors.append(error)
-
-    thread = Thread(target=copy_context().run, args=(work,))
-    thread.start()
-    thread.join()
-    if errors:
-        raise errors[0]
-    return results[0]
-
-
-def _is_in_loop() -> bool:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True

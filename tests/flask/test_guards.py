@@ -116,15 +116,16 @@ def test_an_async_view_may_do_all_that_a_plain_one_may(store, tmp_path):
         answer = site.auth.sign_in(site.members.known["bob"], transport="body")
         listed = site.auth.sessions.list("u-bob")
         ended = site.auth.sessions.end_user("u-bob")
-        return {"started": answer.status_code, "listed": len(listed), "ended": ended, **told(site)}
+        purged = site.auth.sessions.purge(before=site.clock(), step=1)
+        return {"started": answer.status_code, "listed": len(listed), "ended": ended, "purged": purged, **told(site)}
 
     site.app.add_url_rule("/all", "all", site.auth.required(stale="ask")(everything))
     client = site.visitor()
     headers = sign_in(client)
-    for _ in range(2):
+    for purged in (0, 1, 1):
         site.clock.advance(10)
-        told_ = client.get("/all", headers=headers).json
-        assert told_ == {"started": 200, "listed": 1, "ended": 1, "subject": "u-alice"}
+        answer = client.get("/all", headers=headers).json
+        assert answer == {"started": 200, "listed": 1, "ended": 1, "purged": purged, "subject": "u-alice"}
     close = getattr(behind, "close", None)
     if close:
         close()

@@ -24,6 +24,7 @@ class WriterOnDemand:
     def __init__(self, connect: Callable[[], sqlite3.Connection]) -> None:
         self._connect = connect
         self._writer: Writer | None = None
+        self._lock_kind = threading.Lock
         self._lock = threading.Lock()
         with _registering:
             _all.add(self)
@@ -34,19 +35,19 @@ class WriterOnDemand:
         Raises:
             StoreError: no thread can be started.
         """
-        with self._lock:
+        with self._own_lock():
             if self._writer is None or not self._writer.is_alive():
                 self._writer = self._started()
             self._writer.submit(call)
 
     def close(self) -> None:
         """Let the writer finish what waits, close its connection, and wait for its end."""
-        with self._lock:
+        with self._own_lock():
             self._stop()
 
     def hold(self) -> None:
         """Close, and let no call start a writer again before `release`."""
-        self._lock.acquire()
+        self._own_lock().acquire()
         self._stop()
 
     def release(self) -> None:
@@ -57,6 +58,17 @@ class WriterOnDemand:
         # Not waited for: what runs this may be any thread, the writer's own among them.
         if self._writer is not None:
             self._writer.stop()
+
+    def _own_lock(self) -> threading.Lock:
+        """Give the lock, of the kind that threads have now.
+
+        A server that imports the application, forks, and then lets gevent replace the threads leaves us with one of the
+        old kind: whoever waited for it would stop all greenlets, the one that holds it among them.
+        """
+        if self._lock_kind is not threading.Lock:
+            self._lock_kind = threading.Lock
+            self._lock = threading.Lock()
+        return self._lock
 
     def _started(self) -> Writer:
         try:

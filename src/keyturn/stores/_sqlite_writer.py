@@ -7,13 +7,14 @@ whatever waits there when the thread comes by is done in one transaction: many c
 from __future__ import annotations
 
 import asyncio
+import queue
 import sqlite3
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from queue import Empty, SimpleQueue
 from typing import Any, Final, Generic, TypeVar
 
+from .._colour import CALLER_BLOCKS
 from ..errors import StoreError
 
 T = TypeVar("T")
@@ -39,7 +40,7 @@ class Call(Generic[T]):
         self.writes = writes
         self.value: Any = None
         self.error: Exception | None = None
-        self._loop = _running_loop()
+        self._loop = running_loop()
         self._future = None if self._loop is None else self._loop.create_future()
         self._done = None if self._future is not None else _closed_gate()
 
@@ -79,7 +80,8 @@ class Writer:
     def __init__(self, connect: Callable[[], sqlite3.Connection]) -> None:
         self._connect = connect
         self._connection: sqlite3.Connection | None = None
-        self._queue: SimpleQueue[Call[Any] | None] = SimpleQueue()
+        # Found when it is needed, as threads and locks are: gevent may have put its own in the place since the import.
+        self._queue: queue.SimpleQueue[Call[Any] | None] = queue.SimpleQueue()
         self._troubled = False
         # A daemon, since it waits for ever; what ends it in an orderly way at exit is the store's hook.
         self._thread = threading.Thread(target=self._run, name="keyturn-sqlite", daemon=True)
@@ -116,7 +118,7 @@ class Writer:
     def _take(self) -> tuple[list[Call[Any]], bool]:
         """Wait for a call and take what waits behind it; after trouble all of it, so that none waits twice for a lock."""
         group: list[Call[Any]] = []
-        with suppress(Empty):
+        with suppress(queue.Empty):
             while self._troubled or len(group) < GROUP:
                 call = self._queue.get(block=not group)
                 if call is None:
@@ -194,7 +196,10 @@ def _closed_gate() -> threading.Lock:
     return gate
 
 
-def _running_loop() -> asyncio.AbstractEventLoop | None:
+def running_loop() -> asyncio.AbstractEventLoop | None:
+    """Give the loop that the caller awaits in; None where it blocks."""
+    if CALLER_BLOCKS.get():
+        return None
     try:
         return asyncio.get_running_loop()
     except RuntimeError:

@@ -23,7 +23,7 @@ from . import Purged, Revocation, Revocations, Turn, _sqlite_statements as state
 from ._rows import Row, micros, session_of, session_row, time_of
 from ._sqlite_life import WriterOnDemand
 from ._sqlite_schema import Synchronous, open_database
-from ._sqlite_writer import Call
+from ._sqlite_writer import Call, running_loop
 from ._values import is_text, refuse_unstorable, refuse_unstorable_changes, revocations_after
 
 T = TypeVar("T")
@@ -208,10 +208,8 @@ class SqliteStore:
 
 async def _breathe() -> None:
     """Leave the file to refreshes for a moment: one writer after the other is all that SQLite knows."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        time.sleep(_BREATH)  # noqa: ASYNC251 - no loop runs here: the caller blocks
+    if running_loop() is None:
+        time.sleep(_BREATH)  # noqa: ASYNC251 - the caller blocks
     else:
         await asyncio.sleep(_BREATH)
 
