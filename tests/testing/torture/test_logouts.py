@@ -42,6 +42,11 @@ def test_a_copy_that_the_next_turn_overtook_excuses() -> None:
     assert said == "a copy arrived after the next turn"
 
 
+def test_a_copy_before_the_next_turn_excuses_nothing() -> None:
+    copy = turn(1.5, "t0", "t1", copy=True, answered=False)
+    assert excuse(turn(1, "t0", "t1"), copy, turn(2, "t1", "t2"), refusal(4, "t2")) is None
+
+
 def test_a_copy_after_the_refusal_excuses_nothing() -> None:
     copy = refusal(40, "t0", copy=True, answered=False)
     assert excuse(turn(1, "t0", "t1"), refusal(4, "t1"), copy) is None

@@ -112,7 +112,7 @@ def test_how_long_an_end_goes_unfelt_is_told_for_each_place() -> None:
         called=[
             call(5.05, "t0", accepted=False), call(5.06, "t0", place=1), call(5.3, "t0", accepted=False, place=1),
             call(5.5, "t0", place=1), call(5.8, "t0", accepted=False, place=1), call(6, "t0", accepted=False, place=1),
-            call(5.1, "t0", place=2), call(9, "t0", accepted=False, place=3), call(5.9, "t0", place=ANYWHERE),
+            call(5.1, "t0", place=2), call(9, "t0", accepted=False, place=3), call(5.2, "t0", place=ANYWHERE),
         ],
     )  # fmt: skip
     felt = judge(history, RULES).revocation
@@ -150,6 +150,29 @@ def test_tabs_without_a_lock_are_counted_apart() -> None:
 def test_whoever_was_signed_out_on_purpose_is_refused_rightly() -> None:
     history = a_history(presented=[turn(1, "t0", "t1"), refusal(5.005, "t1")], ends=[end(5, "other")])
     assert judge(history, RULES).logout is None
+
+
+def test_a_refusal_that_overlaps_the_end_is_the_ends() -> None:
+    history = a_history(presented=[turn(1, "t0", "t1"), refusal(4.995, "t1")], ends=[end(5, "other")])
+    assert judge(history, RULES).logout is None
+
+
+@pytest.mark.ids("P3")
+def test_whoever_has_an_excuse_is_counted_and_breaks_nothing() -> None:
+    late = refusal(30, "t0", copy=True, answered=False)
+    verdict = judge(a_history(presented=[turn(1, "t0", "t1"), late, refusal(31, "t1")]), RULES)
+    assert verdict.logout is not None
+    assert (verdict.breaches, verdict.observed["P3"]) == ([], 0)
+
+
+def test_a_copy_that_is_refused_signs_nobody_out() -> None:
+    copy = refusal(3, "t0", copy=True, answered=False)
+    assert judge(a_history(presented=[turn(1, "t0", "t1"), copy]), RULES).logout is None
+
+
+def test_an_access_token_that_is_refused_twice_may_just_be_old() -> None:
+    called = [call(1.1, "t1", accepted=False), call(1.2, "t1", accepted=False)]
+    assert judge(a_history(presented=[turn(1, "t0", "t1")], called=called), RULES).logout is None
 
 
 def test_trouble_signs_nobody_out() -> None:
@@ -198,6 +221,14 @@ def test_a_thief_who_is_found_is_timed_to_the_others_refusal() -> None:
     assert verdict.theft is not None
     assert verdict.theft.seconds == pytest.approx(0.21)
     assert verdict.logout is None  # the victim was signed out, and rightly
+
+
+@pytest.mark.ids("P4")
+def test_a_thief_whom_nobody_promised_to_find_breaks_nothing() -> None:
+    history = a_history(Kind.CLOSE_MIRROR, presented=[turn(1, "t0", "t1"), turn(2, "t0", "t1", THIEF, expires_in=999)])
+    verdict = judge(history, RULES)
+    assert verdict.theft is not None
+    assert (verdict.breaches, verdict.observed["P4"]) == ([], 0)
 
 
 # --- P5, P6, P7 ------------------------------------------------------------------------------------------------------

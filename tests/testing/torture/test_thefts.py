@@ -95,10 +95,10 @@ def test_an_honest_session_has_no_theft() -> None:
 
 
 def test_a_copy_of_the_networks_is_no_second_party() -> None:
-    presented = [turn(1, "t0", "t1"), turn(2, "t1", "t2"), refusal(3, "t0", copy=True), turn(4, "t0", "t1", THIEF)]
-    theft = seen(a_history(Kind.LATE, presented=presented))
+    turns = [turn(1, "t0", "t1", THIEF), turn(2, "t1", "t2", THIEF)]
+    theft = seen(a_history(Kind.FIRST, presented=[*turns, refusal(3, "t0", copy=True), refusal(4, "t2", THIEF)]))
     assert theft is not None
-    assert theft.what.startswith("the thief came second")
+    assert (theft.promised, theft.what) == (False, "nobody came second")
 
 
 def test_a_refusal_that_does_not_end_the_session_finds_nobody() -> None:
