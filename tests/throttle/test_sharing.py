@@ -1,5 +1,6 @@
 """What workers share: counters in SQL, seen by all processes, and how little that costs."""
 
+import os
 import subprocess
 import sys
 from datetime import timedelta
@@ -17,6 +18,7 @@ from keyturn.throttle.memory import MemoryThrottle
 from keyturn.throttle.sqlalchemy import SqlAlchemyThrottle
 from keyturn.throttle.sqlalchemy._statements import _SWEPT
 from keyturn.throttle.sqlite import SqliteThrottle
+from tests.support.front import PAGE, PASSWORD, a_front
 from tests.throttle.conftest import SHARED, Counted
 
 CHILD = Path(__file__).parent / "counting_child.py"
@@ -251,3 +253,33 @@ def test_the_local_share_of_a_small_limit_is_one():
     with pytest.raises(StoreError):
         desk.run(desk.throttle.admit(Attempt("refresh", desk.clock(), session_id="session")))
     desk.throttle.close()
+
+
+@pytest.mark.parametrize("kind", ["psycopg", "pymysql"], indirect=True)
+def test_a_forked_child_leaves_its_parents_connections_alone(make):
+    desk = make()
+    for _ in range(5):
+        desk.login()
+    child = os.fork()
+    if child == 0:  # pragma: no cover - counted in the parent
+        code = 1
+        try:
+            code = 0 if all(desk.login().wait is None for _ in range(5)) else 2
+        finally:
+            os._exit(code)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert desk.login().wait is not None
+
+
+@pytest.mark.ids("ST-05", "AU-08")
+def test_a_service_whose_counters_are_away_signs_nobody_in_and_nobody_out():
+    front = a_front(throttle=None)
+    device = front.device()
+    away = a_front(throttle="postgresql://nobody@127.0.0.1:1/none", store=front.store, clock=front.clock)
+    device.front = away
+    asked = len(front.store.calls)
+    answer = away.send("POST", "/auth/login", json={"username": "alice", "password": PASSWORD}, headers=PAGE)
+    assert (answer.seen, answer.cookies) == ((503, "store_unavailable"), {})
+    assert (len(front.store.calls), away.members.hashed) == (asked, 0)
+    assert device.refresh().status == 200
+    away.service.close()

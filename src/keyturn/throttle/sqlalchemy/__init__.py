@@ -7,13 +7,15 @@ makes an engine of its own. The table is made by the migrations of ``keyturn.sto
 from __future__ import annotations
 
 import asyncio
+import os
+import weakref
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from functools import partial
 from itertools import count
 from typing import Final, TypeVar
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, Pool
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ..._colour import Colour
@@ -37,7 +39,7 @@ class SqlAlchemyThrottle(SharedThrottle):
         engine: an Engine or an AsyncEngine; it is the caller's to dispose of. Isolation is set by each call.
         limits: those of protocol section 9 where left out.
         timeout: how long an AsyncEngine may take; then StoreError. An Engine has its driver's own timeouts.
-        secret: see `keyturn.throttle.SharedThrottle`.
+        secret: keys the digests under which users and addresses are counted, at most 64 bytes, the same in all workers.
 
     Raises:
         ConfigurationError: the engine's database is none that is known here.
@@ -53,12 +55,19 @@ class SqlAlchemyThrottle(SharedThrottle):
     ) -> None:
         self._engine = engine
         self.colour: Colour = "async" if isinstance(engine, AsyncEngine) else "sync"
+        _all.add(self)
         super().__init__(_Rows(engine, timeout.total_seconds()), limits, secret=secret)
 
     def close(self) -> None:
         """Let go of the connections of an Engine; a later call opens others. An AsyncEngine is disposed of by its owner."""
         if isinstance(self._engine, Engine):
             self._engine.dispose()
+
+    def _after_fork(self) -> None:
+        # The parent goes on speaking on these connections: they are neither used nor closed here, but kept for ever.
+        engine = self._engine.sync_engine if isinstance(self._engine, AsyncEngine) else self._engine
+        _inherited.append(engine.pool)
+        engine.dispose(close=False)
 
 
 class _Rows:
@@ -109,3 +118,16 @@ class _Rows:
             connection.execution_options(isolation_level=level)
             with connection.begin():
                 return work(connection)
+
+
+_all: Final[weakref.WeakSet[SqlAlchemyThrottle]] = weakref.WeakSet()
+_inherited: Final[list[Pool]] = []
+
+
+def _after_fork() -> None:
+    for one in list(_all):
+        one._after_fork()  # noqa: SLF001 - its own
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
