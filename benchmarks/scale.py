@@ -1,7 +1,7 @@
 """``python -m benchmarks.scale [SESSIONS …]``: what a refresh costs as the table grows, on PostgreSQL.
 
-Ours (the whole refresh but for HTTP) beside the bare statement, in turns, in one process, over the same table; each has
-sessions of its own, spread over all of it. By hand: ten million sessions take some minutes and 10 GB of disk.
+Ours (the whole refresh but for HTTP) beside the bare statement, in one process, over the same table; each has sessions of
+its own, spread over all of it. All sizes take turns. By hand: ten million sessions take some minutes and 10 GB of disk.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import sys
 import tempfile
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,6 +45,8 @@ BARE, OURS = "the bare statement", "Keyturn, asyncpg, without HTTP"
 #: Sessions of each side, spread over the table; the pages that they lie on do not fit into the server's buffers.
 _MOST_IN_USE = 20_000
 
+SIDES = (BARE, OURS)
+
 Refresh = Callable[[], Awaitable[None]]
 
 
@@ -67,37 +69,61 @@ class Found:
     wal_bytes: int
 
 
-def measured(count: int, seconds: float, rounds: int) -> Found:
-    """Make a table with so many sessions, and let both sides refresh in turns."""
-    with tempfile.TemporaryDirectory(prefix="keyturn-scale-") as folder, postgresql(Path(folder), "scale") as database:
-        make_tables(database.url)
-        generation = Generation(0, count, now_utc())
-        _tell(f"{count:,} sessions: making them")
-        generation.make(database.url)
-        settle(database.url)
-        _tell(f"{count:,} sessions: refreshing")
-        return asyncio.run(_refreshed(database, generation, seconds, rounds))
+def measured(counts: Sequence[int], seconds: float, rounds: int) -> dict[int, Found]:
+    """Make a table of each size in a server of its own, and let both sides refresh in all of them, in turns."""
+    now = now_utc()
+    with tempfile.TemporaryDirectory(prefix="keyturn-scale-") as folder, ExitStack() as stack:
+        places: dict[int, tuple[Postgresql, Generation]] = {}
+        for count in counts:
+            _tell(f"{count:,} sessions: making them")
+            database = stack.enter_context(postgresql(Path(folder), str(count)))
+            places[count] = database, Generation(0, count, now)
+            make_tables(database.url)
+            places[count][1].make(database.url)
+            settle(database.url)
+        _tell("refreshing")
+        return asyncio.run(_refreshed(places, seconds, rounds))
 
 
-async def _refreshed(database: Postgresql, generation: Generation, seconds: float, rounds: int) -> Found:
+async def _refreshed(
+    places: Mapping[int, tuple[Postgresql, Generation]], seconds: float, rounds: int
+) -> dict[int, Found]:
+    async with AsyncExitStack() as stack:
+        contests = {count: await stack.enter_async_context(_contest(*place)) for count, place in places.items()}
+        before = {count: _state(database) for count, (database, _) in places.items()}
+        rates: dict[int, dict[str, list[float]]] = {count: {side: [] for side in SIDES} for count in places}
+        for number in range(rounds):
+            for count, refreshes in contests.items():
+                for side in SIDES if number % 2 else reversed(SIDES):
+                    rates[count][side].append(await _count(refreshes[side], seconds) / seconds)
+        return {
+            count: _found(rates[count], seconds, before[count], _state(database))
+            for count, (database, _) in places.items()
+        }
+
+
+@asynccontextmanager
+async def _contest(database: Postgresql, generation: Generation) -> AsyncIterator[dict[str, Refresh]]:
+    """Give both sides' refreshes, each session turned once already.
+
+    The first change of a page after a checkpoint writes the whole page into the log.
+    """
     chosen = random.sample(range(generation.count), min(generation.count, 2 * _MOST_IN_USE))
     half = len(chosen) // 2
-    async with AsyncExitStack() as stack:
-        sides = {
-            BARE: await stack.enter_async_context(_bare(database, generation, chosen[:half])),
-            OURS: await stack.enter_async_context(_ours(database, generation, chosen[half:])),
-        }
-        # Once through all of them: the first change of a page after a checkpoint writes the whole page into the log.
-        for refresh in sides.values():
+    async with _bare(database, generation, chosen[:half]) as bare, _ours(database, generation, chosen[half:]) as ours:
+        for refresh in (bare, ours):
             await _all(refresh, half)
-            await _count(refresh, seconds / 2)
-        before, wal = database.table_sizes(), database.wal_bytes()
-        found: dict[str, list[float]] = {side: [] for side in sides}
-        for _ in range(rounds):
-            for side, refresh in sides.items():
-                found[side].append(await _count(refresh, seconds) / seconds)
-        total = round(sum(sum(rates) for rates in found.values()) * seconds)
-        return Found(found, total, before, database.table_sizes(), database.wal_bytes() - wal)
+        yield {BARE: bare, OURS: ours}
+
+
+def _state(database: Postgresql) -> tuple[dict[str, int], int]:
+    """Give the sizes of all tables, and how much has been written to the log."""
+    return database.table_sizes(), database.wal_bytes()
+
+
+def _found(rates: Rounds, seconds: float, before: tuple[Any, int], after: tuple[Any, int]) -> Found:
+    total = round(sum(sum(some) for some in rates.values()) * seconds)
+    return Found(rates, total, before[0], after[0], after[1] - before[1])
 
 
 async def _count(refresh: Refresh, seconds: float) -> int:
@@ -120,7 +146,7 @@ async def _all(refresh: Refresh, count: int) -> None:
 
 
 @asynccontextmanager
-async def _bare(database: Postgresql, generation: Generation, numbers: Sequence[int]) -> Any:
+async def _bare(database: Postgresql, generation: Generation, numbers: Sequence[int]) -> AsyncIterator[Refresh]:
     connections = [await asyncpg.connect(database.url) for _ in range(CONNECTIONS)]
     free: asyncio.LifoQueue[Any] = asyncio.LifoQueue()
     for connection in connections:
@@ -147,7 +173,7 @@ async def _bare(database: Postgresql, generation: Generation, numbers: Sequence[
 
 
 @asynccontextmanager
-async def _ours(database: Postgresql, generation: Generation, numbers: Sequence[int]) -> Any:
+async def _ours(database: Postgresql, generation: Generation, numbers: Sequence[int]) -> AsyncIterator[Refresh]:
     ring, now = people.keys(), now_utc()
     seals = SealedRing(ring, "default")
     store: Any = open_store(database.url, colour="async")
@@ -211,10 +237,9 @@ def _size_rows(found: Mapping[int, Found]) -> Iterator[tuple[str, dict[str, floa
 def _goals(found: Mapping[int, Found]) -> Iterator[Goal]:
     smallest, *larger = found
     for count in larger:
-        kept = {side: _median(found[count], side) / _median(found[smallest], side) for side in (OURS, BARE)}
-        yield at_least(
-            f"{count:,} sessions: at least 0.9 of what the bare statement keeps", kept[OURS] / kept[BARE], 0.9, "times"
-        )
+        pairs = zip(_by_round(found[count]), _by_round(found[smallest]), strict=True)
+        kept = statistics.median(large / small for large, small in pairs)
+        yield at_least(f"{count:,} sessions: at least 0.9 of what the bare statement keeps", kept, 0.9, "times")
     for count, one in found.items():
         grown = [name for name, size in one.after.items() if name != _SESSIONS and size > one.before.get(name, 0)]
         yield Goal(
@@ -225,8 +250,9 @@ def _goals(found: Mapping[int, Found]) -> Iterator[Goal]:
 _SESSIONS = "keyturn_session"
 
 
-def _median(one: Found, side: str) -> float:
-    return statistics.median(one.rates[side])
+def _by_round(one: Found) -> Iterable[float]:
+    """Give, of each round, our rate by the statement's."""
+    return (ours / bare for ours, bare in zip(one.rates[OURS], one.rates[BARE], strict=True))
 
 
 def _tell(what: str) -> None:
@@ -245,7 +271,7 @@ def main(arguments: Sequence[str]) -> int:
     asked = parser.parse_args(arguments)
     if not is_installed():
         raise SystemExit("PostgreSQL is not installed here")
-    found = {count: measured(count, asked.seconds, asked.rounds) for count in asked.sizes or USUAL}
+    found = measured(asked.sizes or USUAL, asked.seconds, asked.rounds)
     where = {**setting(FULL), "effort": f"{asked.rounds} rounds of {asked.seconds:g} s, {CLIENTS} clients"}
     shown = tables(
         found, f"fsync and synchronous_commit on; {versions('sqlalchemy', 'asyncpg')}; see `benchmarks/scale.py`."

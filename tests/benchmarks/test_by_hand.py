@@ -68,7 +68,7 @@ def test_the_page_about_benchmarks_names_those_that_are_run_by_hand(command: str
 def test_growth_is_measured_for_every_size_that_is_asked_for() -> None:
     find_program("initdb")
     sizes = (64, 128)
-    found = {size: scale.measured(size, 0.02, 1) for size in sizes}
+    found = scale.measured(sizes, 0.02, 1)
     shown = as_markdown(scale.tables(found, "a note"), {})
     for size in sizes:
         assert f"| {scale.OURS}, {size} sessions |" in shown
