@@ -105,8 +105,8 @@ def _refreshed_by_many(shop, *, clients, rounds):
 )
 def test_killed_workers_sign_nobody_out(workers, store, tmp_path):
     options, environment = WORKERS[workers]
-    with gunicorn(tmp_path, store, *options, **environment) as shop, _kept_refreshing(shop, clients=4) as states:
-        for _ in range(3):
+    with gunicorn(tmp_path, store, *options, **environment) as shop, _kept_refreshing(shop, clients=3) as states:
+        for _ in range(2):
             turns = [state["turns"] for state in states]
             victim = next(iter(shop.asked_of_each("/me", shop.sign_in()["access_token"], workers=1)))
             os.kill(victim, signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""An application file served by uvicorn in a process of its own, as a reader of the README would."""
+"""An application file served by uvicorn or Flask in a process of its own, as a reader of the README would."""
 
 import os
 import re
@@ -10,14 +10,17 @@ from contextlib import contextmanager
 from pathlib import Path
 
 EXAMPLES = Path(__file__).parent.parent.parent / "examples"
-TOLD_ADDRESS = re.compile(r"running on (http://127\.0\.0\.1:\d+)")
+TOLD_ADDRESS = re.compile(r"[Rr]unning on (http://127\.0\.0\.1:\d+)")
 
 
 @contextmanager
 def served_example(name: str, folder: Path) -> Iterator[str]:
     """Copy an example into an empty folder, serve it there, and give its address."""
     shutil.copy(EXAMPLES / f"{name}.py", folder)
-    command = [sys.executable, "-W", "error", "-m", "uvicorn", f"{name}:app", "--port", "0", "--no-access-log"]
+    server = ["uvicorn", f"{name}:app", "--port", "0", "--no-access-log"]
+    if name.endswith("_flask"):
+        server = ["flask", "--app", name, "run", "--port", "0"]
+    command = [sys.executable, "-W", "error", "-m", *server]
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
     with subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, text=True, env=environment) as process:
         assert process.stderr is not None
@@ -31,7 +34,7 @@ def served_example(name: str, folder: Path) -> Iterator[str]:
 
 
 def address_of(lines: Iterator[str], said: list[str]) -> str:
-    """Read what uvicorn says until it says where it listens."""
+    """Read what the server says until it says where it listens."""
     for line in lines:
         said.append(line)
         if found := TOLD_ADDRESS.search(line):
