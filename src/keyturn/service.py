@@ -166,7 +166,8 @@ class Service:
     async def check(self, request: Request, need: Need = NOTHING_SPECIAL) -> Claims | None:
         """Give the caller's claims, or raise what the guard says; no I/O but one look at the log per half bound."""
         guard = self._parts.core.guard
-        request = self._seen(request)
+        if guard.settings.development:  # the only guards that ask where a request comes from
+            request = self._seen(request)
         if guard.is_due(need):
             await self._run(guard.keep_up(request, need))
         return guard.judge(request, need)
