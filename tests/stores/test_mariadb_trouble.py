@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pymysql
 import pytest
-from sqlalchemy import create_engine, make_url
+from sqlalchemy import create_engine, event, make_url
 
 from keyturn import stores
 from keyturn._colour import drive
@@ -19,7 +19,8 @@ from keyturn.errors import ConfigurationError, StoreError
 from keyturn.session import EndReason, session_id_bytes, session_id_text
 from keyturn.stores import Changes
 from keyturn.stores.sqlalchemy import SqlAlchemyStore, upgrade
-from keyturn.testing._store_stage import NOW, REALM, SUBJECT, UNTIL, Stage, turn_of
+from keyturn.stores.sqlalchemy._statements import turn_row
+from keyturn.testing._store_stage import NOW, REALM, SEED_DIGEST, SUBJECT, UNTIL, Stage, turn_of
 from tests.support.mariadb_engines import databases_of, engine_for
 from tests.support.servers import Proxy
 
@@ -185,6 +186,73 @@ def raw(session):
 
 def is_row_of(session):
     return f"bucket = {int.from_bytes(raw(session)[:2], 'big')} AND id = x'{raw(session).hex()}'"
+
+
+@pytest.mark.ids("P2")
+@pytest.mark.parametrize("settings", [{}, {"isolation_level": "AUTOCOMMIT", "skip_autocommit_rollback": True}])
+def test_an_end_that_cannot_be_announced_does_not_happen(url, store_on, settings):
+    store = store_on(innodb_lock_wait_timeout=1, **settings)
+    session = drive(Stage(store, "sync").add())
+    with connected(url) as holder:
+        holder.execute("SELECT 1 FROM keyturn_log FOR UPDATE")
+        with pytest.raises(StoreError):
+            drive(store.end([session.id], **HOW))
+    assert drive(store.get(session.id)) == session
+    assert drive(store.end([session.id], **HOW))
+
+
+@pytest.mark.ids("ST-04")
+def test_a_purge_waits_for_nobody_who_is_alive(url, store_on):
+    store = store_on(innodb_lock_wait_timeout=1, tx_isolation="REPEATABLE-READ")
+    stage = Stage(store, "sync")
+    over = [drive(stage.add(expires_at=NOW)) for _ in range(3)]
+    live = [drive(stage.add()) for _ in range(200)]  # of a handful the server would read all
+    with connected(url) as holder:
+        holder.execute(f"SELECT 1 FROM keyturn_session WHERE {is_row_of(live[7])} FOR UPDATE")
+        assert drive(store.purge(UNTIL, limit=1000)).count == len(over)
+
+
+def test_a_purge_spares_who_refreshes_in_its_midst(url):
+    engine = engine_for(url)
+    store = SqlAlchemyStore(engine)
+    idle = drive(Stage(store, "sync").add(idle_expires_at=UNTIL))
+    turn = turn_of(idle, idle_remember=UNTIL + timedelta(days=1))
+
+    @event.listens_for(engine, "before_cursor_execute")
+    def refresh(_, __, statement, *___):
+        if statement.startswith("DELETE FROM keyturn_session"):
+            with stores.open(url + "?ssl_disabled=true") as other:
+                assert drive(other.advance(turn)) is not None
+
+    drive(store.purge(UNTIL + timedelta(seconds=1), limit=100))
+    assert drive(store.get(idle.id)).generation == 1
+    engine.dispose()
+
+
+@pytest.mark.ids("M22")
+def test_turns_that_travel_together_are_judged_each_to_the_letter(url, store_on):
+    store = store_on()
+    stage = Stage(store, "sync")
+    like = {"realm": "SHOP"}, {"realm": "shop "}, {"client_id": "DEFAULT"}, {"client_id": "default "}, {"generation": 1}
+    changes = *like, {}, {"client_id": None}, {"seed_digest": bytes(32)}, {"binding": bytes(32)}, {"to": 9}
+    turns = {}
+    for change in changes:
+        session = drive(stage.add())
+        turns[raw(session)] = turn_of(session, **change)
+    wanted = {
+        one for one, turn in turns.items() if turn.to == 9 or turn.client_id is None or turn == turn_of_the_plain(turn)
+    }
+    engine = engine_for(url)
+    with engine.begin() as connection:
+        rows = store._said.advance(connection, [turn_row(turns[one], one) for one in sorted(turns)])
+    engine.dispose()
+    assert {row[0] for row in rows} == wanted
+    assert {row[0]: row[8] for row in rows} == {one: turns[one].to for one in wanted}
+    assert len(wanted) == 3
+
+
+def turn_of_the_plain(turn):
+    return replace(turn, realm=REALM, client_id="default", generation=0, to=1, binding=None, seed_digest=SEED_DIGEST)
 
 
 @pytest.mark.parametrize("level", ["REPEATABLE-READ", "READ-COMMITTED", "SERIALIZABLE"])

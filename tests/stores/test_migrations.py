@@ -206,7 +206,9 @@ def test_a_revision_that_nobody_knows_is_refused(engine):
 # --- at once --------------------------------------------------------------------------------------------------------
 
 
-def test_eight_that_upgrade_at_once_do_not_meet(engine):
+@pytest.mark.parametrize("mode", ["AUTOCOMMIT", "READ COMMITTED"])
+def test_eight_that_upgrade_at_once_do_not_meet(url, mode):
+    engine = create_engine(address(url), isolation_level=mode, pool_size=8)
     errors = []
     start = threading.Barrier(8)
 
@@ -226,6 +228,7 @@ def test_eight_that_upgrade_at_once_do_not_meet(engine):
     with engine.connect() as connection:
         assert connection.scalar(text("SELECT count(*) FROM keyturn_log")) == 1
         assert connection.scalar(text(f"SELECT count(*) FROM {VERSION_TABLE}")) == 1
+    engine.dispose()
 
 
 LOCKS = {
