@@ -234,7 +234,7 @@ def raw_of(session):
 
 @pytest.mark.ids("ST-05")
 def test_a_row_that_somebody_holds_is_trouble_for_its_own_session_only(url, way, monkeypatch):
-    monkeypatch.setattr(_urls, "_LOCK_SECONDS", 0.2)
+    monkeypatch.setattr(_urls, "_LOCK_MILLIS", 200)
     stage = stage_of(way, way.open(url))
     held, *others = [way.run(stage.add()) for _ in range(4)]
 

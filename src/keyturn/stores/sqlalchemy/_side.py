@@ -47,9 +47,9 @@ class Side:
 
         An event loop that ends closes the generators that were begun in it, and waits for what they do at their end.
         """
+        event.listen(self.engine.sync_engine, "engine_disposed", self._on_disposed)
         self._guardian = self._until_the_loop_ends(at_end)
         await anext(self._guardian)
-        event.listen(self.engine.sync_engine, "engine_disposed", self._on_disposed)
 
     async def _until_the_loop_ends(self, at_end: Callable[[], object]) -> AsyncGenerator[None, None]:
         try:
@@ -57,6 +57,7 @@ class Side:
         finally:
             at_end()
             await self.close()
+            event.remove(self.engine.sync_engine, "engine_disposed", self._on_disposed)
 
     def start(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """Run a coroutine to its end, whatever becomes of who waits for it."""
