@@ -6,6 +6,7 @@ import importlib
 import inspect
 import re
 from collections.abc import Iterator
+from functools import cached_property
 from typing import Any
 
 #: Module -> the names that an application may use, in the order of the page. None: all of ``__all__``.
@@ -13,6 +14,7 @@ PUBLIC: dict[str, tuple[str, ...] | None] = {
     "keyturn": None,
     "keyturn.starlette": ("Keyturn", "Required", "Optional"),
     "keyturn.fastapi": ("Keyturn",),
+    "keyturn.flask": ("Keyturn", "Extension", "Rule", "Required", "Optional", "Fresh"),
     "keyturn.events": (
         "Event", "SessionStarted", "SessionRefreshed", "RefreshReissued", "RefreshRecovered", "RefreshRefused",
         "ReuseDetected", "StoreWentBack", "SessionSteppedUp", "SessionEnded", "RefreshRequired", "LoginFailed",
@@ -96,13 +98,13 @@ def _members(kind: type) -> Iterator[tuple[str, Any]]:
     if "conformance" in kind.__module__:
         return
     for name, member in vars(kind).items():
-        is_code = isinstance(member, property | classmethod) or inspect.isfunction(member)
+        is_code = isinstance(member, property | cached_property | classmethod) or inspect.isfunction(member)
         if name[0] != "_" and is_code and inspect.getdoc(getattr(member, "__func__", member)):
             yield name, member
 
 
 def _member(owner: str, name: str, member: Any) -> Iterator[str]:
-    if isinstance(member, property):
+    if isinstance(member, property | cached_property):
         yield f"#### {owner}.{name}\n"
         yield _doc(member)
         return

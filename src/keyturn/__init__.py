@@ -1,6 +1,6 @@
 """Refresh-token sessions for Python web APIs: short JWTs, refresh tokens that rotate, logout that logs out.
 
-An application imports ``Keyturn`` from its framework's module (``keyturn.fastapi``, ``keyturn.starlette``) and the
+An application imports ``Keyturn`` from its framework's module (``keyturn.fastapi``, ``keyturn.flask``) and the
 values it hands over from here. This module loads no framework and no database driver; each name is loaded when it is
 first used, so that a program which only verifies tokens does not pay for one that issues them.
 """

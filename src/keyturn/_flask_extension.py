@@ -35,7 +35,7 @@ ASKED: Final = "keyturn.asked"
 
 
 class Extension:
-    """What `keyturn.flask.Keyturn` is before its guards and sign-ins; the arguments are told there."""
+    """What `keyturn.flask.Keyturn` is besides its guards and sign-ins; the arguments are told there."""
 
     def __init__(
         self,

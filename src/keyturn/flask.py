@@ -34,7 +34,7 @@ from .session import Transport
 from .tokens import Claims
 from .users import Principal
 
-__all__ = ["Fresh", "Keyturn", "Optional", "Required", "Rule"]
+__all__ = ["Extension", "Fresh", "Keyturn", "Optional", "Required", "Rule"]
 
 #: As in the applications of other frameworks; flask-cors takes a text with such characters for an expression.
 _LOOPBACK: Final = r"https?://(localhost|127\.0\.0\.1|\[::1\]|[a-z0-9.-]+\.localhost)(:\d+)?\Z"
