@@ -19,8 +19,10 @@ from ...errors import ConfigurationError
 
 #: How long a call waits for a free connection of the pool, and for a new one.
 _CONNECT_SECONDS: Final = 5
-#: A row that somebody holds locked must not hold up those that travel with it.
-_LOCK_SECONDS: Final = 2
+#: A row that somebody holds locked must not hold up those that travel with it: the wait for it is short beside the
+#: whole timeout, within which the others are tried once more, each alone.
+_LOCK_MILLIS: Final = 2000
+_LOCK_SHARE: Final = 4
 
 _SHAPE: Final = "postgresql://USER:PASSWORD@HOST/DATABASE or mysql://USER:PASSWORD@HOST/DATABASE"
 _ALIASES: Final = {"postgres": "postgresql"}
@@ -189,9 +191,13 @@ def _asyncpg(url: URL, millis: int) -> dict[str, Any]:
 def _settings(millis: int) -> dict[str, str]:
     return {
         "statement_timeout": str(millis),
-        "lock_timeout": str(int(_LOCK_SECONDS * 1000)),
+        "lock_timeout": str(_lock_millis(millis)),
         "default_transaction_isolation": "read committed",
     }
+
+
+def _lock_millis(millis: int) -> int:
+    return min(_LOCK_MILLIS, millis // _LOCK_SHARE)
 
 
 def _pymysql(url: URL, millis: int) -> dict[str, Any]:
@@ -201,7 +207,8 @@ def _pymysql(url: URL, millis: int) -> dict[str, Any]:
 
 
 def _aiomysql(url: URL, millis: int) -> dict[str, Any]:
-    settings = f"innodb_lock_wait_timeout = {_LOCK_SECONDS}, max_statement_time = {millis / 1000}"
+    waiting = max(1, _lock_millis(millis) // 1000)  # whole seconds are all that InnoDB knows
+    settings = f"innodb_lock_wait_timeout = {waiting}, max_statement_time = {millis / 1000}"
     told = {
         "charset": "utf8mb4",
         "connect_timeout": _CONNECT_SECONDS,
