@@ -4,6 +4,8 @@ import importlib.util
 import sys
 
 import pytest
+from sqlalchemy import create_engine
+from sqlalchemy.ext.asyncio import create_async_engine
 
 from keyturn import stores
 from keyturn.errors import ConfigurationError
@@ -124,7 +126,12 @@ def test_what_is_no_engine_is_refused():
 
 
 def test_an_engine_of_an_unknown_database_is_refused_with_the_way_out():
-    from sqlalchemy import create_engine
-
     with pytest.raises(ConfigurationError, match="sqlite:///PATH"):
         SqlAlchemyStore(create_engine("sqlite://"))
+
+
+@pytest.mark.parametrize("make", [create_engine, create_async_engine])
+def test_an_engine_that_translates_schemas_is_refused_with_the_way_out(make):
+    engine = make("postgresql+psycopg://u@h/d", execution_options={"schema_translate_map": {None: "tenant"}})
+    with pytest.raises(ConfigurationError, match="search_path"):
+        SqlAlchemyStore(engine)

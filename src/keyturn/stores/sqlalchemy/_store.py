@@ -47,7 +47,7 @@ class SqlAlchemyStore:
             own times: set ``statement_timeout`` on it.
 
     Raises:
-        ConfigurationError: the engine is none, or its database is neither PostgreSQL nor MariaDB.
+        ConfigurationError: the engine is none, its database is neither PostgreSQL nor MariaDB, or it translates schemas.
     """
 
     def __init__(self, engine: Engine | AsyncEngine, *, timeout: timedelta = _TIMEOUT) -> None:
@@ -57,6 +57,11 @@ class SqlAlchemyStore:
             self._side = Blocking(engine, owned=False)
         else:
             raise ConfigurationError(["SqlAlchemyStore takes an Engine or an AsyncEngine, not a session or a URL"])
+        if engine.get_execution_options().get("schema_translate_map"):
+            # It reaches half of the statements: sign-ins would go to one schema, and refreshes look in another.
+            raise ConfigurationError(
+                ["the engine has a schema_translate_map, which statements in SQL do not follow: set its search_path"]
+            )
 
     @classmethod
     def at(cls, url: str, *, door: Literal["sync", "async"] = "sync", timeout: timedelta = _TIMEOUT) -> Self:
