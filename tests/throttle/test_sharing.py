@@ -133,6 +133,18 @@ def test_rows_that_mean_nothing_any_more_are_deleted_by_and_by(address):
     assert before <= 2 * _SWEPT  # so two sweeps can do it
 
 
+@pytest.mark.parametrize("kind", ["psycopg"], indirect=True)
+def test_a_sweep_that_fails_changes_no_answer(make, monkeypatch):
+    desk = make()
+
+    def fail(connection, now):
+        raise TimeoutError
+
+    monkeypatch.setattr(desk.throttle._counters._statements, "sweep", fail)
+    for number in range(64):
+        assert desk.login(username=f"user {number}", address=f"10.0.0.{number}").wait is None
+
+
 @pytest.mark.ids("AU-08")
 def test_a_flood_of_names_leaves_no_more_rows_than_its_attempts_of_the_last_period(address):
     desk = Counted(throttle.open(address))

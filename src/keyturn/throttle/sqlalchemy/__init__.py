@@ -10,6 +10,7 @@ import asyncio
 import os
 import weakref
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 from itertools import count
@@ -89,7 +90,8 @@ class _Rows:
     async def change(self, ids: Sequence[bytes], decide: Callable[[Rows], tuple[T, Rows]], now: int) -> T:
         result = await self._told(partial(self._statements.change, ids=ids, decide=decide), alone=False)
         if next(self._changes) % _SWEEP_EVERY == 0:
-            await self._told(partial(self._statements.sweep, now=now), alone=True)
+            with suppress(StoreError):  # the next one does it; what was decided stands
+                await self._told(partial(self._statements.sweep, now=now), alone=True)
         return result
 
     async def _told(self, work: Callable[[Connection], T], *, alone: bool) -> T:
