@@ -65,6 +65,21 @@ def storm(url):
     asyncio.run(main())
 
 
+def leave(url):
+    """Use stores of both colours and end without closing them."""
+    for _ in range(2):
+        drive(Stage(stores.open(url), "sync").store.find("shop", "ana", now=NOW))  # the first is forgotten at once
+    left = stores.open(url)
+    drive(left.find("shop", "ana", now=NOW))
+
+    async def main():
+        stage = Stage(stores.open(url, colour="async"), "async")
+        await stage.store.advance(turn_of(await stage.add()))
+
+    asyncio.run(main())
+    say("left", left.colour)
+
+
 if __name__ == "__main__":
     command, *arguments = sys.argv[1:]
-    {"race": race, "storm": storm}[command](*arguments)
+    {"race": race, "storm": storm, "leave": leave}[command](*arguments)

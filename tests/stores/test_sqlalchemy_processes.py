@@ -79,6 +79,13 @@ def test_after_kill_9_in_a_storm_every_answered_turn_is_there(url):
         assert drive(store.advance(turn_of(session))) is not None
 
 
+@pytest.mark.parametrize("address", ["postgresql", "postgresql+psycopg"])
+def test_a_program_that_never_closes_its_stores_ends_in_order(url, address):
+    with child("leave", url.replace("postgresql", address, 1)) as process:
+        assert process.communicate(timeout=60) == (b"left sync\n", b"")
+        assert process.returncode == 0
+
+
 @pytest.fixture
 def in_child():
     """Fork; let the child do something; give what waits for its good end."""

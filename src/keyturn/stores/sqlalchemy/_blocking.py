@@ -35,6 +35,8 @@ class Blocking:
         self._together = engine if level is None else engine.execution_options(isolation_level=level)
         self._is_known = False
         _all.add(self)
+        if owned:  # a store that is forgotten, or left open when the program ends, says goodbye to its database
+            weakref.finalize(self, engine.dispose)
 
     def ask(self, verb: Verb, work: Callable[[Connection], T]) -> T:
         """Put a verb to the database.
