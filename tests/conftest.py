@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.promises import KNOWN_ID, ids_of, table_of, write_table
+from tests.support.all_stores import OpenedWays
 from tests.support.effort import register_profiles
 from tests.support.programs import find_program
 from tests.support.servers import MariadbServer, PostgresqlServer, remove_run_folder
@@ -37,6 +38,14 @@ def mariadb() -> Iterator[MariadbServer]:
     """A MariaDB that all tests share: ask it for a database, and leave its settings alone."""
     with MariadbServer() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def opened_ways() -> Iterator[OpenedWays]:
+    """The stores on those servers, one for each driver, as far as they are asked for; every test gets them empty."""
+    ways = OpenedWays()
+    yield ways
+    ways.close()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

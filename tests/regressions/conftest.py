@@ -8,17 +8,9 @@ from typing import Any
 import pytest
 
 from keyturn.testing.entropy import CountingEntropy
-from tests.support.all_stores import STORES, Backing, OpenedWays
+from tests.support.all_stores import STORES, Backing
 from tests.support.desk import Desk, a_desk
 from tests.support.front import Front, a_front
-
-
-@pytest.fixture(scope="session")
-def opened_ways() -> Iterator[OpenedWays]:
-    """The stores behind servers, as far as they were asked for."""
-    ways = OpenedWays()
-    yield ways
-    ways.close()
 
 
 @pytest.fixture(params=STORES)

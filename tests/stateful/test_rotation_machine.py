@@ -34,6 +34,7 @@ from keyturn.stores.memory import MemoryStore
 from keyturn.stores.sqlite import SqliteStore
 from keyturn.testing.clock import ManualClock
 from keyturn.testing.entropy import CountingEntropy
+from tests.support.all_stores import OpenedWay
 from tests.support.desk import Desk, a_desk
 from tests.support.effort import examples
 from tests.support.rows import DAY, settings_with
@@ -100,6 +101,18 @@ class SqliteWorld:
         for copy in self._copies:
             copy.close()
         self._folder.cleanup()
+
+
+class ServerWorld:
+    """A store on a server, whose tables can be put back to an earlier copy."""
+
+    def __init__(self, way: OpenedWay) -> None:
+        self._way = way
+        self.store: Any = way.backing().store
+        self.snapshot, self.restore = way.snapshot, way.restore
+
+    def close(self) -> None:
+        """The store is everybody's."""
 
 
 # --- the model ------------------------------------------------------------------------------------------------------
@@ -652,3 +665,14 @@ def test_the_protocols_properties_hold_in_memory():
 @pytest.mark.ids("P1", "P2", "P3", "P4", "P5", "P6", "P7", "RT-03", "RT-04", "RT-06", "RT-08", "M25", "M26")
 def test_the_protocols_properties_hold_in_sqlite():
     run_state_machine_as_test(InSqlite, settings=of_length(40, lives=30))
+
+
+@pytest.mark.ids("P1", "P2", "P3", "P4", "P5", "P6", "P7", "RT-03", "RT-04", "RT-06", "RT-08", "M25", "M26")
+@pytest.mark.parametrize("way", ["postgresql-asyncpg", "mariadb-pymysql"])
+def test_the_protocols_properties_hold_on_a_server(request, opened_ways, way):
+    opened = opened_ways.get(way, request.getfixturevalue)
+
+    class OnServer(Rotation):
+        world_of = staticmethod(lambda: ServerWorld(opened))
+
+    run_state_machine_as_test(OnServer, settings=of_length(40, lives=4))

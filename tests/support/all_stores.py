@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import create_engine, event
+from sqlalchemy import NullPool, create_engine, event
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from keyturn import stores
@@ -237,6 +237,8 @@ class OpenedWay:
         self.engine = engine
         self.raw = SqlAlchemyStore(engine)
         self.is_broken = False
+        blocking = {"postgresql": "postgresql+psycopg", "mariadb": "mysql+pymysql"}[self.way.server]
+        self._blocking = create_engine(with_driver(plain, blocking), poolclass=NullPool)
 
     def backing(self) -> Backing:
         self._empty()
@@ -270,6 +272,19 @@ class OpenedWay:
     def break_(self) -> None:
         self.execute("ALTER TABLE keyturn_session RENAME TO taken_away")
         self.is_broken = True
+
+    def snapshot(self) -> dict[str, list[Any]]:
+        """Give everything that is kept, to be put back."""
+        with self._blocking.connect() as connection:
+            return {name: connection.execute(table.select()).all() for name, table in metadata.tables.items()}
+
+    def restore(self, saved: dict[str, list[Any]]) -> None:
+        """Put everything back, as a failover to an older copy does."""
+        with self._blocking.begin() as connection:
+            for name, table in metadata.tables.items():
+                connection.execute(table.delete())
+                if saved[name]:
+                    connection.execute(table.insert(), [row._asdict() for row in saved[name]])
 
     def mend(self) -> None:
         self.execute("ALTER TABLE taken_away RENAME TO keyturn_session")
