@@ -22,6 +22,8 @@ PUBLIC: dict[str, tuple[str, ...] | None] = {
     "keyturn.stores": ("open", "SessionStore", "Revocation", "Revocations", "Purged", "Turn", "Changes"),
     "keyturn.stores.memory": ("MemoryStore",),
     "keyturn.stores.sqlite": ("SqliteStore",),
+    "keyturn.stores.sqlalchemy": ("SqlAlchemyStore",),
+    "keyturn.stores.sqlalchemy.migrations": None,
     "keyturn.keyrings": ("open", "KeySource"),
     "keyturn.keyrings.directory": ("DirectoryKeys",),
     "keyturn.keyrings.static": ("StaticKeys", "testing_keys"),
