@@ -46,7 +46,7 @@ class LocalShare:
     def refused(self, attempt: Attempt, admission: Admission) -> None:
         """Note what the others said."""
         if admission.wait is not None:
-            self._refused.put(_who(attempt), micros(attempt.at + admission.wait))
+            self._refused.put(_who(attempt), micros(attempt.at + admission.wait), micros(attempt.at))
 
     @property
     def _longest(self) -> int:

@@ -45,18 +45,34 @@ class Table(Generic[K, V]):
         entries = self._sets[hash(key) % len(self._sets)]
         return None if entries is None else entries.get(key)
 
-    def put(self, key: K, value: V) -> None:
-        """Keep a value; where its set is full, the least one of the others is forgotten."""
+    def put(self, key: K, value: V, over: V) -> None:
+        """Keep a value; where its set is full, what is over is forgotten, or else the least one.
+
+        Args:
+            over: values up to this one mean nothing any more.
+        """
+        entries = self.entries(key)
+        if len(entries) >= _WAYS and key not in entries:
+            _make_room(entries, over)
+        entries[key] = value
+
+    def entries(self, key: K) -> dict[K, V]:
+        """Give the set that a key is in."""
         index = hash(key) % len(self._sets)
         entries = self._sets[index]
         if entries is None:
             entries = self._sets[index] = {}
-        if len(entries) >= _WAYS and key not in entries:
-            del entries[min(entries, key=entries.__getitem__)]
-        entries[key] = value
+        return entries
 
     def drop(self, key: K) -> None:
         """Forget a value."""
         entries = self._sets[hash(key) % len(self._sets)]
         if entries is not None:
             entries.pop(key, None)
+
+
+def _make_room(entries: dict[K, V], over: V) -> None:
+    for key in [key for key, value in entries.items() if not over < value]:
+        del entries[key]
+    if len(entries) >= _WAYS:
+        del entries[min(entries, key=entries.__getitem__)]

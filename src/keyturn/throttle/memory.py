@@ -82,7 +82,7 @@ class MemoryThrottle:
             return Admission(wait=timedelta(microseconds=longest))
         held = tuple((counter, taken(counter.limit, until, now)) for counter, until in stands)
         for counter, until in held:
-            self._counts[counter.kind].put(counter.id, until)
+            self._counts[counter.kind].put(counter.id, until, now)
         return Admission(held=held)
 
     def _give_back(self, held: Iterable[Held], now: int) -> None:
@@ -92,11 +92,12 @@ class MemoryThrottle:
             if until <= now:
                 table.drop(counter.id)
             else:
-                table.put(counter.id, until)
+                table.put(counter.id, until, now)
 
     def _remember(self, attempt: Attempt, browser: str, now: int) -> None:
         user = of_login(attempt, self.limits, self._digest).user
-        self._known.put(user, learnt(self._known.get(user), remembered(attempt, browser, self._digest), now))
+        known = learnt(self._known.get(user), remembered(attempt, browser, self._digest), now)
+        self._known.put(user, known, Known(now, ()))
 
     def _admit_refresh(self, attempt: Attempt, now: int) -> Admission:
         """Count a refresh: the same as above, without what costs most of it."""
@@ -106,8 +107,11 @@ class MemoryThrottle:
                 return self._take(of_refresh(attempt, self.limits, self._digest), now)
         table, key = self._counts["refresh_per_session"], hash(attempt.session_id)
         with self._lock:
-            until = table.get(key) or 0
-            if until > now and (longer := wait(limit, until, now)):
+            until = table.entries(key).get(key, 0)
+            if until <= now:  # as nearly always
+                table.put(key, now + limit.interval, now)
+                return FREE
+            if longer := wait(limit, until, now):
                 return Admission(wait=timedelta(microseconds=longer))
-            table.put(key, taken(limit, until, now))
+            table.put(key, taken(limit, until, now), now)
         return FREE
