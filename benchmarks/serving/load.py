@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cached_property
 
 from ..processes import family_cpu_seconds
 
@@ -45,16 +46,30 @@ class Load:
 
 
 class Client:
-    """One client of one session: it presents each token once, and goes on with the answer's."""
+    """One client of one session: it presents each token once, and goes on with the answer's.
+
+    It connects when it is first used: a server with a thread for each connection shall not wait for those that are not.
+    """
 
     def __init__(self, port: int, token: str, route: Route = OURS) -> None:
+        self._port = port
         self._path, self._field = route.path.encode("ascii"), route.field.encode("ascii")
         self._in_answer = re.compile(b'"%s": ?"([^"]+)"' % self._field)
-        self.socket = socket.create_connection(("127.0.0.1", port))
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._token = token.encode("ascii")
         self._answer = b""
         self.sent_at = 0.0
+
+    @cached_property
+    def socket(self) -> socket.socket:
+        """The connection."""
+        made = socket.create_connection(("127.0.0.1", self._port))
+        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return made
+
+    def close(self) -> None:
+        """Close the connection, where there is one."""
+        if "socket" in vars(self):
+            self.socket.close()
 
     def send(self) -> None:
         """Present the token."""
@@ -82,14 +97,14 @@ class Client:
 
 @contextmanager
 def clients(port: int, tokens: Sequence[str], route: Route = OURS) -> Iterator[list[Client]]:
-    """Give a connected client for each token."""
-    connected = [Client(port, token, route) for token in tokens]
+    """Give a client for each token."""
+    made = [Client(port, token, route) for token in tokens]
     try:
-        yield connected
+        yield made
     finally:
-        for client in connected:
+        for client in made:
             with suppress(OSError):
-                client.socket.close()
+                client.close()
 
 
 def refresh_for(seconds: float, some: Sequence[Client], pid: int) -> Load:
