@@ -25,9 +25,7 @@ WAITING = {
     "OA-04": "introspection",
     "OA-06": "metadata of protected resources",
     "OA-07": "other providers are the application's",
-    "M35": "stores inside an application's own database",
     "M50": "the browser client",
-    "M51": "Django",
     "M57": "account care",
 }
 
