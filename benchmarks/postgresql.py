@@ -19,7 +19,7 @@ from typing import Any
 
 import psycopg
 
-from .processes import die_with_parent, end, free_port
+from .processes import end, free_port, mortal
 
 #: The owner of the data where a benchmark runs as root, whom PostgreSQL refuses: the package's user.
 _ACCOUNT = "postgres"
@@ -85,11 +85,9 @@ def postgresql(folder: Path, name: str, **options: str) -> Iterator[Postgresql]:
     initdb = [_program("initdb"), "-D", data, "-U", _ACCOUNT, "-A", "trust", "-E", "UTF8", "--locale=C", "-N"]
     subprocess.run(initdb, cwd="/", check=True, stdout=subprocess.DEVNULL, **who)
     settings = [f"--{option}={value}" for option, value in {**_OPTIONS, **options}.items()]
+    command = mortal([_program("postgres"), "-D", data, "-p", str(port), *settings])
     with (folder / f"{name}.log").open("wb") as log:
-        process = subprocess.Popen(
-            [_program("postgres"), "-D", data, "-p", str(port), *settings], cwd="/", stdin=subprocess.DEVNULL,
-            stdout=log, stderr=log, preexec_fn=die_with_parent, **who,  # noqa: PLW1509 - before any thread
-        )  # fmt: skip
+        process = subprocess.Popen(command, cwd="/", stdin=subprocess.DEVNULL, stdout=log, stderr=log, **who)
     try:
         server = Postgresql(process.pid, f"postgresql://{_ACCOUNT}@127.0.0.1:{port}/postgres")
         _wait_for(server, process)

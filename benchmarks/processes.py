@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
+import shutil
 import signal
 import socket
 import subprocess
-import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 _TICKS = os.sysconf("SC_CLK_TCK")
-_PR_SET_PDEATHSIG = 1  # prctl(2)
 _PATIENCE_SECONDS = 20
 
 
-def die_with_parent() -> None:
-    """Have the kernel end this process when the one that started it has ended: for `preexec_fn`, on Linux."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+def mortal(command: Sequence[Any]) -> list[Any]:
+    """Give a command whose process the kernel ends when the one that started it has ended, where setpriv can do that."""
+    setpriv = shutil.which("setpriv")
+    return [*([] if setpriv is None else [setpriv, "--pdeathsig", "TERM", "--"]), *command]
 
 
 def end(process: subprocess.Popen[bytes] | subprocess.Popen[str], by: signal.Signals = signal.SIGTERM) -> None:

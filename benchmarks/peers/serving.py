@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from http.client import HTTPConnection
 from typing import Any
 
-from ..processes import die_with_parent, end, free_port
+from ..processes import end, free_port, mortal
 from .environment import environment
 
 #: A Django makes its tables first.
@@ -22,14 +22,8 @@ _PATIENCE_SECONDS = 120
 def program(module: str, *arguments: str) -> Iterator[tuple[int, int]]:
     """Run ``python -m MODULE --port … ARGUMENTS`` until the end of the block; give its process and its port."""
     port = free_port()
-    command = [sys.executable, "-m", module, "--port", str(port), *arguments]
-    process = subprocess.Popen(
-        command,
-        env=environment(),
-        stdin=subprocess.DEVNULL,
-        stdout=sys.stderr,
-        preexec_fn=die_with_parent,  # noqa: PLW1509 - before any thread
-    )
+    command = mortal([sys.executable, "-m", module, "--port", str(port), *arguments])
+    process = subprocess.Popen(command, env=environment(), stdin=subprocess.DEVNULL, stdout=sys.stderr)
     try:
         _wait_for(process, port)
         yield process.pid, port
