@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from keyturn.errors import StoreError
-from keyturn.stores.sqlalchemy import _flights
+from keyturn.stores.sqlalchemy import _flights, _side
 from keyturn.stores.sqlalchemy._errors import DirectError
 from keyturn.stores.sqlalchemy._flights import Flights
 from keyturn.stores.sqlalchemy._statements import TurnRow
@@ -277,3 +277,72 @@ async def test_a_flight_that_is_cancelled_with_its_loop_leaves_nobody_waiting():
 
 def test_there_are_two_flights_of_64():
     assert (_flights._FLIGHTS, _flights._SEATS) == (2, 64)
+
+
+class Connection:
+    def __init__(self):
+        self.is_closed = False
+
+    async def close(self):
+        self.is_closed = True
+
+
+class HomeBase:
+    """What a kept connection knows of its event loop's side."""
+
+    def __init__(self):
+        self.made = []
+
+    async def connect(self):
+        self.made.append(Connection())
+        return self.made[-1]
+
+    def start(self, coroutine):
+        return asyncio.get_running_loop().create_task(coroutine)
+
+
+@pytest.fixture
+def no_rest(monkeypatch):
+    monkeypatch.setattr(_side, "_REST", 0.0)
+
+
+@pytest.mark.usefixtures("no_rest")
+@pytest.mark.anyio
+async def test_a_connection_goes_back_to_its_pool_after_a_rest_and_another_is_taken():
+    base = HomeBase()
+    kept = _side.KeptConnection(base)
+    await kept.connect()
+    await settle()
+    assert not base.made[0].is_closed  # in the air
+    kept.rest()
+    await settle()
+    assert base.made[0].is_closed
+    await kept.connect()
+    assert [connection.is_closed for connection in base.made] == [True, False]
+
+
+@pytest.mark.usefixtures("no_rest")
+@pytest.mark.anyio
+async def test_an_alarm_of_an_earlier_rest_never_rings_in_mid_flight():
+    base = HomeBase()
+    kept = _side.KeptConnection(base)
+    for _ in range(3):
+        await kept.connect()
+        kept.rest()
+        kept.rest()  # a flight that found nobody to take along
+        await kept.connect()
+        await settle()
+    assert [connection.is_closed for connection in base.made] == [False]
+
+
+@pytest.mark.usefixtures("no_rest")
+@pytest.mark.anyio
+async def test_a_flight_that_connects_just_as_the_rest_is_over_gets_a_connection_of_its_own():
+    base = HomeBase()
+    kept = _side.KeptConnection(base)
+    await kept.connect()
+    kept.rest()
+    kept._release_soon()  # the alarm rings; what it starts has not run yet
+    await kept.connect()
+    await settle()
+    assert [connection.is_closed for connection in base.made] == [True, False]

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 from sqlalchemy import create_engine, text
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 
 from keyturn import stores
 from keyturn._colour import drive
@@ -448,6 +448,28 @@ def test_an_applications_unfinished_work_is_neither_flushed_nor_committed(postgr
     engine.dispose()
 
 
+@pytest.mark.ids("M35")
+def test_an_applications_unfinished_work_in_an_event_loop_is_left_alone_too(url):
+    async def main():
+        engine = create_async_engine(url.replace("postgresql", "postgresql+asyncpg"))
+        stage = Stage(SqlAlchemyStore(engine), "async")
+        async with engine.begin() as connection:
+            await connection.execute(text("CREATE TABLE basket (goods text)"))
+        async with AsyncSession(engine) as work:
+            await work.execute(text("INSERT INTO basket VALUES ('tea')"))
+            for asked in every_verb(stage):
+                await asked
+            assert work.in_transaction()
+            async with engine.connect() as other:
+                assert (await other.execute(text("SELECT goods FROM basket"))).all() == []
+            await work.commit()
+        async with engine.connect() as other:
+            assert (await other.execute(text("SELECT goods FROM basket"))).all() == [("tea",)]
+        await engine.dispose()
+
+    asyncio.run(main())
+
+
 def connections(postgresql, url):
     name = urlsplit(url).path[1:]
     return postgresql.execute(f"SELECT count(*) FROM pg_stat_activity WHERE datname = '{name}'")[0][0]
@@ -504,13 +526,17 @@ def test_the_store_of_an_applications_engine_leaves_it_open(postgresql, url):
     assert soon(lambda: connections(postgresql, url) == 0)
 
 
+@pytest.mark.parametrize("where", ["a thread", "its loop"])
 @pytest.mark.parametrize("driver", ["asyncpg", "psycopg"])
-def test_a_store_is_closed_from_another_thread_while_its_loop_runs(postgresql, url, driver):
+def test_a_store_is_closed_while_its_loop_runs(postgresql, url, driver, where):
     async def main():
         store = stores.open(url.replace("postgresql", f"postgresql+{driver}"), colour="async")
         session = await Stage(store, "async").add()
         await store.advance(turn_of(session))
-        await asyncio.to_thread(store.close)  # as at the end of an application's lifespan
+        if where == "a thread":
+            await asyncio.to_thread(store.close)  # as at the end of an application's lifespan
+        else:
+            store.close()
         assert await asyncio.to_thread(soon, lambda: connections(postgresql, url) == 0)
         assert (await store.get(session.id)).generation == 1
         await store.aclose()

@@ -6,6 +6,7 @@ import asyncio
 import os
 import weakref
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 from typing import Final, TypeVar
 
@@ -41,6 +42,7 @@ class Awaiting:
         self._timeout = timeout.total_seconds()
         self._sides: dict[asyncio.AbstractEventLoop, tuple[Side, Flights]] = {}
         self._is_known = False
+        self._closing: asyncio.Task[None] | None = None
         _all.add(self)
 
     async def ask(self, verb: Verb, work: Callable[[Connection], T]) -> T:
@@ -54,14 +56,20 @@ class Awaiting:
 
     async def advance(self, turn: TurnRow) -> Row | None:
         """Turn one key, in one statement with others that wait to be turned."""
-        _, flights = await self._here()
-        return await flights.turned(turn)
+        here = self._sides.get(asyncio.get_running_loop())
+        if here is None or not self._is_known:
+            here = await self._here()
+        return await here[1].turned(turn)
 
     def close(self) -> None:
-        """Finish what is under way and let go of all connections; in an event loop of ours, await `aclose` instead."""
+        """Finish what is under way and let go of all connections; in an event loop of ours that happens soon after."""
+        here = _running_loop()
         for loop, (side, _) in list(self._sides.items()):
-            if loop.is_running():
-                asyncio.run_coroutine_threadsafe(side.close(), loop).result(2 * self._timeout)
+            if loop is here:
+                self._closing = loop.create_task(side.close())  # cannot be waited for here
+            elif loop.is_running():
+                with suppress(TimeoutError):  # a database that does not answer keeps no program from ending
+                    asyncio.run_coroutine_threadsafe(side.close(), loop).result(self._timeout)
 
     async def aclose(self) -> None:
         """Finish what is under way in this event loop, and let go of its connections."""
@@ -131,6 +139,13 @@ class Awaiting:
             _inherited.append((side, flights, side.engine.pool))  # forgetting a connection would close it
             side.after_fork()
         self._sides = {}
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
 
 
 _all: weakref.WeakSet[Awaiting] = weakref.WeakSet()
