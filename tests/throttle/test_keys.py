@@ -26,6 +26,23 @@ def test_spellings_that_a_database_may_take_for_one_share_a_count(other):
     assert one_spelling(other) == one_spelling("alice")
 
 
+@pytest.mark.ids("AU-08", "AU-13")
+@pytest.mark.parametrize(
+    ("name", "others"),
+    [
+        ("user42", ["user\u0664\u0662", "user\u09ea\u0be8", "user\u2779\u24f6", "user4\u09f5"]),
+        ("harold", ["\u0127aro\u0142d", "har\u00f8ld", "harol\u0111", "harol\u00f0", "har\u0366ld", "haro\U0001f17bd"]),
+        ("aesir", ["\u00e6sir", "\u01fdsir", "aes\u0131r", "ae\u00dfir"]),
+        ("jessica", ["je\u00dfica", "je\u00df\u00dfica", "j\u0364ssica"]),
+        ("noel", ["n\u0153l", "no\ufcf2el", "noe\u06del", "no\u0640el"]),
+        ("ana\U0001f600", ["ana\U0001f601"]),
+    ],
+)
+def test_what_a_collation_of_mariadb_takes_for_one_shares_a_count(name, others):
+    # found with WEIGHT_STRING under utf8mb4_general_ci, _unicode_ci, _unicode_520_ci and _uca1400_ai_ci
+    assert {one_spelling(other) for other in others} == {one_spelling(name)}
+
+
 @pytest.mark.parametrize("other", ["alicia", "bob", "alice@example.org", "al.ice", ""])
 def test_other_names_do_not(other):
     assert one_spelling(other) != one_spelling("alice")
