@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Final
 from weakref import WeakSet
@@ -141,6 +141,10 @@ class Extension:
         if service is None:
             raise RuntimeError("this Keyturn is not installed in the current application: call auth.init_app(app)")
         return service
+
+    def serves(self, view: Callable[..., Any]) -> bool:
+        """Say whether an application of ours has this very view already."""
+        return any(view is known for app in self._apps for known in app.view_functions.values())
 
     @property
     def settings(self) -> Settings:

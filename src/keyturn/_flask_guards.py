@@ -39,6 +39,10 @@ class Asked(Protocol):
         """Say whether a request is being handled."""
         ...
 
+    def serves(self, view: Callable[..., Any], /) -> bool:
+        """Say whether an application has this view already."""
+        ...
+
 
 class Rule:
     """What a view needs. It decorates a view, or stands before a whole application or blueprint.
@@ -88,6 +92,8 @@ class Rule:
 def _guarded(rule: Rule, view: Callable[..., Any]) -> Callable[..., Any]:
     if isclass(view):
         raise TypeError(f"{view.__name__} is a class: guard its methods, or give it `decorators = [auth.required]`")
+    if rule.auth.serves(view):
+        raise TypeError(f"{view.__name__} is served already, without a guard: put the guard below the route")
     refusal = rule.refusal
     if iscoroutinefunction(view):
 

@@ -107,7 +107,8 @@ class Keyturn(Extension):
         visit = _wsgi.visit_of(environ, self) or self._visit(environ)
         asked = _wsgi.guarded_request(environ, visit, native)
         guard = visit.parts.guard
-        visit.found = None
+        if visit.found is _wsgi.UNJUDGED:
+            visit.found = None  # for hooks of the application that look at a refusal
         if visit.parts.guarded is None or guard.is_due(need):
             found = drive(visit.service.check(asked, need))
         else:  # the same, without the way round through a coroutine

@@ -51,8 +51,10 @@ def test_the_tables_that_flask_makes_of_prefixed_variables_are_read(monkeypatch)
     assert settings.access_token_lifetime == timedelta(seconds=60)
 
 
-def test_a_cookie_table_and_single_names_of_it_add_up():
-    _, auth = configured(**GOOD, KEYTURN_COOKIE={"SUFFIX": "shop"}, KEYTURN_COOKIE__ACCESS_IN_COOKIE=True)
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_cookie_table_and_single_names_of_it_add_up(order):
+    names = {"KEYTURN_COOKIE": {"suffix": "shop"}, "KEYTURN_COOKIE__ACCESS_IN_COOKIE": True}
+    _, auth = configured(**GOOD, **dict([*names.items()][::order]))
     assert auth.settings.cookie == CookieSettings(suffix="shop", access_in_cookie=True)
 
 
@@ -111,6 +113,13 @@ def test_relative_places_are_below_the_instance_folder(tmp_path, monkeypatch):
     auth.close()
     assert {path.name for path in folder.iterdir()} >= {"shop.db", "shop.db.throttle", "keys"}
     assert list(elsewhere.iterdir()) == []
+
+
+def test_a_throttles_file_is_below_the_instance_folder_too(tmp_path):
+    app, auth = configured(tmp_path, **GOOD, KEYTURN_THROTTLE="sqlite:///counters.db")
+    sign_in(visitor(app))
+    auth.close()
+    assert (tmp_path / "counters.db").exists()
 
 
 def test_absolute_places_stay_where_they_are(tmp_path):

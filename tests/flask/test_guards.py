@@ -167,6 +167,17 @@ def test_a_class_is_no_view_to_be_decorated():
         Site().auth.required(MethodView)
 
 
+@pytest.mark.ids("HT-01")
+def test_a_guard_above_the_route_guards_nothing_and_is_refused():
+    site = Site()
+
+    def wrong():
+        return "open to everybody"
+
+    with pytest.raises(TypeError, match="below the route"):
+        site.auth.required(site.app.get("/wrong")(wrong))
+
+
 # --- before requests -----------------------------------------------------------------------------------------------
 
 BEFORE = {
@@ -313,6 +324,19 @@ def test_guards_may_be_made_while_a_test_holds_a_context():
     client = visitor(app)
     assert client.get("/x").status_code == 401
     assert client.get("/x", headers=sign_in(client)).json == {"subject": "u-alice"}
+
+
+def test_a_hook_sees_whom_an_earlier_guard_let_in_and_nobody_where_the_first_refused():
+    site = Site()
+    seen = []
+    site.app.add_url_rule("/admin", "admin", site.auth.scopes("admin")(lambda: "admin"))
+    both = site.auth.optional(site.auth.scopes("admin")(lambda: "admin"))
+    site.app.add_url_rule("/both", "both", both)
+    site.app.after_request(lambda response: seen.append(told(site)["subject"]) or response)
+    client = site.visitor()
+    headers = sign_in(client)
+    assert client.get("/admin", headers=headers).status_code == client.get("/both", headers=headers).status_code == 403
+    assert seen == [None, "u-alice"]
 
 
 # --- errors --------------------------------------------------------------------------------------------------------

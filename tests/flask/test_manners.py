@@ -93,6 +93,20 @@ def test_two_realms_live_in_one_application():
     assert client.post("/raise").status_code == 200
 
 
+def test_an_error_is_told_in_the_words_of_the_keyturn_that_raised_it():
+    shop = Site()
+    staff = Keyturn(
+        settings=settings_with(issuer="https://staff.example.org", realm="staff", prefix="/staff-auth"),
+        users=shop.members, store="memory:", keys=shop.auth.service.parts.inputs.keys,
+    )  # fmt: skip
+    staff.init_app(shop.app)
+    for name, auth in (("shop", shop.auth), ("staff", staff)):
+        shop.app.add_url_rule(f"/{name}", name, auth.step_up, methods=["POST"])
+    client = shop.visitor()
+    assert 'realm="https://staff.example.org"' in client.post("/staff").headers["www-authenticate"]
+    assert 'realm="https://id.example.org"' in client.post("/shop").headers["www-authenticate"]
+
+
 def test_two_that_would_answer_at_one_address_are_refused():
     site = Site()
     with pytest.raises(ConfigurationError, match="/auth"):
