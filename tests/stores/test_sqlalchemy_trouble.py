@@ -148,6 +148,15 @@ def test_a_database_that_is_not_there_is_trouble_for_every_verb_and_over_when_it
             way.run(asked)
 
 
+def test_an_address_may_name_several_servers_and_what_the_connection_is_called(postgresql, url, way):
+    there = urlsplit(url)
+    hosts = f"host=127.0.0.1:1&host=127.0.0.1:{there.port}&target_session_attrs=read-write"
+    stage = stage_of(way, way.open(f"postgresql://postgres@{there.path}?{hosts}&application_name=shop"))
+    way.run(stage.add())
+    named = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'shop'"
+    assert postgresql.execute(named)[0][0] == 1
+
+
 @pytest.mark.ids("ST-05")
 def test_what_is_harmless_is_said_again_when_every_connection_broke_meanwhile(url, way):
     stage = stage_of(way, way.open(url))
