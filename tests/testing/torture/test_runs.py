@@ -79,4 +79,4 @@ def test_a_wrong_password_is_told_and_nothing_is_reported(tmp_path: Path) -> Non
 def test_a_server_that_is_not_there_is_told(tmp_path: Path) -> None:
     run = torture(tmp_path / "report.json", "http://127.0.0.1:9", "--seconds", "2")
     assert run.code == 2
-    assert "torture: no server answers at http://127.0.0.1:9 (127.0.0.1:9: ConnectError)" in run.said
+    assert "torture: no server answers at http://127.0.0.1:9 (127.0.0.1:9: ConnectionRefusedError)" in run.said

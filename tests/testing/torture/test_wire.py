@@ -50,5 +50,43 @@ async def test_an_adapter_reaches_no_other_host() -> None:
 
 async def test_a_closed_connection_is_an_answer_that_got_lost() -> None:
     async with Wire(["http://127.0.0.1:9"]) as wire:
-        with pytest.raises(LostError, match=r"127\.0\.0\.1:9: ConnectError"):
+        with pytest.raises(LostError, match=r"127\.0\.0\.1:9: ConnectionRefusedError"):
             await wire.send(Call(method="GET", path="/"))
+
+
+async def test_a_header_that_is_none_is_refused_without_being_quoted() -> None:
+    async with Wire(["http://127.0.0.1:9"]) as wire:
+        with pytest.raises(LostError, match="an adapter's request is no HTTP") as raised:
+            await wire.send(Call(method="GET", path="/", headers={"Authorization": "Bearer se\ncret"}))
+    assert "cret" not in repr(raised.value)
+
+
+async def test_a_connection_is_used_again_and_a_fresh_one_is_not() -> None:
+    connected: list[int] = []
+
+    async def count(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connected.append(1)
+        await echo(reader, writer)
+
+    server = await asyncio.start_server(count, "127.0.0.1", 0)
+    async with Wire([f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"]) as wire:
+        for _ in range(5):
+            await wire.send(Call(method="GET", path="/"))
+        assert len(connected) == 1
+        answer = await wire.send(Call(method="GET", path="/"), fresh=True)
+        assert len(connected) == 2
+        assert "connection: close" in answer.body.decode().lower()
+    server.close()
+
+
+async def test_a_server_that_closes_in_the_middle_is_an_answer_that_got_lost() -> None:
+    async def half(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf")
+        writer.close()
+
+    server = await asyncio.start_server(half, "127.0.0.1", 0)
+    async with Wire([f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"]) as wire:
+        with pytest.raises(LostError):
+            await wire.send(Call(method="GET", path="/"))
+    server.close()

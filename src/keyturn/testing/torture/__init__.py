@@ -1,7 +1,7 @@
 """A fleet of clients, thieves and a bad network against any server that turns refresh tokens; and a judge.
 
-Run it as ``python -m keyturn.testing.torture URL --user NAME --report FILE``; ``--help`` explains. It needs ``httpx`` and
-the ``server`` extra. Another product is tried through an `Adapter`.
+Run it as ``python -m keyturn.testing.torture URL --user NAME --report FILE``; ``--help`` explains. It needs the
+``server`` extra. Another product is tried through an `Adapter`.
 """
 
 from ._adapter import (

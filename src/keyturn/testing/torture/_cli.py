@@ -163,7 +163,7 @@ def _settings(asked: argparse.Namespace, plan: Plan, adapter: Adapter) -> dict[s
 
 def _versions() -> dict[str, str]:
     found = {"python": platform.python_version(), "machine": f"{platform.system()} {platform.machine()}"}
-    for name in ("keyturn", "httpx", "h11"):
+    for name in ("keyturn", "h11"):
         try:
             found[name] = version(name)
         except PackageNotFoundError:
