@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import create_engine
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from keyturn import stores
+from keyturn import stores, throttle
 from keyturn.errors import ConfigurationError
 from keyturn.stores.sqlalchemy import SqlAlchemyStore, _urls
 
@@ -117,6 +117,28 @@ def test_libpqs_word_for_encryption_is_said_in_asyncpgs_own():
 def test_what_asyncpg_cannot_be_told_is_refused_at_once():
     with pytest.raises(ConfigurationError, match=r"asyncpg knows no channel_binding: write postgresql\+psycopg://"):
         stores.open("postgresql://u@h/d?channel_binding=require", colour="async")
+
+
+def test_asyncpgs_word_for_encryption_is_said_in_libpqs_own():
+    # A throttle blocks at the address at which the store awaits.
+    url = "postgresql+asyncpg://u@h/d?ssl=verify-full&application_name=shop"
+    there = throttle.open(url)._engine.url
+    assert there.get_driver_name() == "psycopg"
+    assert dict(there.query) == {"sslmode": "verify-full", "application_name": "shop"}
+
+
+@pytest.mark.parametrize("word", ["statement_cache_size", "prepared_statement_cache_size"])
+def test_what_psycopg_cannot_be_told_is_refused_at_once(word):
+    with pytest.raises(ConfigurationError, match=f"psycopg knows no {word}"):
+        throttle.open(f"postgresql+asyncpg://u@h/d?{word}=0")
+
+
+@pytest.mark.ids("ST-01")
+@pytest.mark.parametrize("door", ["sync", "async"])
+def test_a_password_with_an_at_sign_is_asked_to_be_quoted_and_not_taken_for_a_host(door):
+    with pytest.raises(ConfigurationError, match="%40") as refused:
+        stores.open("postgresql://shop:hun@ter2@h/d", colour=door)
+    assert "ter2" not in str(refused.value)
 
 
 def test_what_is_no_engine_is_refused():

@@ -98,6 +98,8 @@ def parsed(text: str, door: Literal["sync", "async"]) -> Address:
     url = url.set(drivername=_ALIASES.get(url.drivername, url.drivername))
     if not url.database:
         raise ConfigurationError([f"the store's address names no database: it looks like {_SHAPE}"])
+    if "@" in (url.host or ""):  # the end of a password, which would show in every error of the driver
+        raise ConfigurationError(["the store's address has two signs @: write the one in the password as %40"])
     driver = _driver(url, door)
     backend = url.get_backend_name()
     return Address(url=_translated(url.set(drivername=f"{backend}+{driver.name}"), driver), awaits=driver.awaits)
@@ -141,24 +143,31 @@ _MODULES: Final = {"mysqldb": "MySQLdb", "mysqlconnector": "mysql.connector"}
 
 
 def _translated(url: URL, driver: Driver) -> URL:
-    """Say in asyncpg's words what an address says in libpq's.
+    """Say in asyncpg's words what an address says in libpq's, or the other way round.
 
     Raises:
-        ConfigurationError: asyncpg has no word for it.
+        ConfigurationError: the driver has no word for it.
     """
-    if driver.name != _ASYNCPG.name:
+    if driver.name not in _WORDS:
         return url
-    if "sslmode" in url.query:
-        url = url.difference_update_query(["sslmode"]).update_query_dict({"ssl": str(url.query["sslmode"])})
-    if unknown := sorted(set(url.query) - _ASYNCPG_KNOWS):
+    theirs, own = _WORDS[driver.name]
+    if theirs in url.query:
+        url = url.difference_update_query([theirs]).update_query_dict({own: str(url.query[theirs])})
+    if driver.name == _PSYCOPG.name:
+        if unknown := sorted(_CACHES & set(url.query)):
+            raise ConfigurationError([f"psycopg knows no {', '.join(unknown)}: it needs an address without"])
+    elif unknown := sorted(set(url.query) - _ASYNCPG_KNOWS):
         raise ConfigurationError([f"asyncpg knows no {', '.join(unknown)}: write postgresql+psycopg://"])
     return url
 
 
+#: For encryption: the other driver's word, and its own.
+_WORDS: Final = {_ASYNCPG.name: ("sslmode", "ssl"), _PSYCOPG.name: ("ssl", "sslmode")}
+_CACHES: Final = frozenset({"statement_cache_size", "prepared_statement_cache_size"})
 #: What may stand behind the question mark, besides ``sslmode``.
 _ASYNCPG_KNOWS: Final = frozenset({
     "host", "port", "ssl", "passfile", "service", "servicefile", "target_session_attrs", "krbsrvname", "gsslib",
-    "application_name", "statement_cache_size", "prepared_statement_cache_size",
+    "application_name", *_CACHES,
 })  # fmt: skip
 
 
