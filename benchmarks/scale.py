@@ -1,7 +1,7 @@
 """``python -m benchmarks.scale [SESSIONS …]``: what a refresh costs as the table grows, on PostgreSQL.
 
 Ours (the whole refresh but for HTTP) beside the bare statement, in one process, over the same table; each has sessions of
-its own, spread over all of it. All sizes take turns. By hand: ten million sessions take some minutes and 10 GB of disk.
+its own, spread over all of it. All sizes take turns. By hand: ten million sessions take some minutes and 15 GB of disk.
 """
 
 from __future__ import annotations
