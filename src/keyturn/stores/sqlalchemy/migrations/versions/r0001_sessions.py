@@ -40,6 +40,8 @@ def upgrade(op: Operations) -> None:
     # Where every statement commits itself, a migration that was killed half way is done again, over what it left.
     again = not op.get_context().impl.transactional_ddl
     _make_session(op, again=again)
+    if op.get_context().dialect.name == "postgresql":
+        op.execute("ALTER TABLE keyturn_session SET (fillfactor = 80)")
     op.create_index("keyturn_session_subject", "keyturn_session", ["realm", "subject"], if_not_exists=again)
     _make_log(op, again=again)
     op.create_index("keyturn_revocation_until", "keyturn_revocation", ["until"], if_not_exists=again)
@@ -85,7 +87,6 @@ def _make_session(op: Operations, *, again: bool) -> None:
         sa.Column("user_agent", sa.Text, nullable=False),
         sa.Column("ip", sa.Text, nullable=False),
         sa.Column("device_name", sa.Text, nullable=False),
-        postgresql_with={"fillfactor": 80},
         **_OPTIONS,
         if_not_exists=again,
     )
