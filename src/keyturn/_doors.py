@@ -116,7 +116,8 @@ def blocking_faults(store: SessionStore) -> list[str]:
     """Say why a blocking door cannot use a store; empty where it can."""
     if store.colour != "async":
         return []
-    return ["the store awaits, but this door blocks: give it a store over a blocking client, or use AsyncSessions"]
+    fix = "give it a store over a blocking client (an Engine, not an AsyncEngine), or use AsyncSessions"
+    return [f"the store awaits, but this door blocks: {fix}"]
 
 
 class Asked:

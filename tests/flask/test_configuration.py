@@ -81,6 +81,11 @@ def test_all_faults_are_told_at_once():
         assert re.search(fault, said), (fault, said)
 
 
+def test_an_address_that_awaits_is_refused_with_the_one_to_write():
+    with pytest.raises(ConfigurationError, match=r"postgresql\+asyncpg:// awaits.*write postgresql://"):
+        configured(**{**GOOD, "KEYTURN_STORE": "postgresql+asyncpg://x/y"})
+
+
 def test_names_in_two_cases_are_told():
     with pytest.raises(ConfigurationError, match="given twice"):
         configured(**GOOD, KEYTURN_realm="a", KEYTURN_REALM="b")

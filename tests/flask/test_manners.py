@@ -5,6 +5,7 @@ import re
 
 import pytest
 from flask import Flask, current_app, g, jsonify, redirect, request, session
+from sqlalchemy.ext.asyncio import create_async_engine
 from werkzeug.exceptions import HTTPException
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.middleware.proxy_fix import ProxyFix
@@ -13,6 +14,7 @@ from keyturn.errors import ConfigurationError
 from keyturn.events import ReuseDetected, SessionStarted
 from keyturn.flask import Keyturn
 from keyturn.session import EndReason
+from keyturn.stores.sqlalchemy import SqlAlchemyStore
 from keyturn.testing import client as program, signed_in
 from keyturn.testing.entropy import CountingEntropy
 from keyturn.users import Principal
@@ -128,6 +130,7 @@ def test_the_sync_door_refuses_what_awaits():
         ({"users": Awaiting()}, "make it a plain function"),
         ({"users": Members(), "listeners": [listener]}, "make it a plain function"),
         ({"users": Members(), "store": AsyncStore()}, "blocking client"),
+        ({"store": SqlAlchemyStore(create_async_engine("postgresql+asyncpg://x/y"))}, "an Engine, not an AsyncEngine"),
     ):
         with pytest.raises(ConfigurationError, match=sentence):
             Keyturn(**more)
