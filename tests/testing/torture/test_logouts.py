@@ -2,13 +2,9 @@
 
 from typing import Any
 
-import pytest
-
 from keyturn.testing.torture._facts import Kind, Presented
 from keyturn.testing.torture._logouts import logout_of
 from tests.testing.torture.histories import RULES, a_history, refusal, turn
-
-pytestmark = pytest.mark.ids("P3")
 
 
 def excuse(*presented: Presented, kind: Kind = Kind.SINGLE, **more: Any) -> str | None:

@@ -39,7 +39,6 @@ def test_what_nobody_tried_was_not_observed() -> None:
 # --- P1 --------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.ids("P1", "M06")
 def test_a_token_two_generations_old_that_works_breaks_p1() -> None:
     history = a_history(
         Kind.LATE, presented=[turn(1, "t0", "t1"), turn(2, "t1", "t2"), turn(3, "t0", "t1", THIEF, expires_in=998)]
@@ -49,19 +48,16 @@ def test_a_token_two_generations_old_that_works_breaks_p1() -> None:
     assert verdict.breaches[0].what == "session 1 (thief late, body): generation 0 worked when 2 was handed out"
 
 
-@pytest.mark.ids("P1")
 def test_a_predecessor_that_works_breaks_nothing() -> None:
     assert broken(a_history(presented=[turn(1, "t0", "t1"), turn(2, "t0", "t1", expires_in=999)])) == []
 
 
-@pytest.mark.ids("P1")
 def test_a_token_that_was_overtaken_while_under_way_breaks_nothing() -> None:
     slow = turn(1, "t0", "t1", expires_in=999.9)
     history = a_history(presented=[turn(0.5, "t0", "t1"), turn(1.005, "t1", "t2"), slow])
     assert "P1" not in broken(history)
 
 
-@pytest.mark.ids("P1", "M09")
 def test_two_branches_that_both_go_on_break_p1() -> None:
     history = a_history(
         presented=[turn(1, "t0", "t1"), turn(2, "t0", "u1", expires_in=999), turn(3, "t1", "t2"), turn(4, "u1", "u2")]
@@ -72,21 +68,18 @@ def test_two_branches_that_both_go_on_break_p1() -> None:
 # --- P2 --------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.ids("P2", "M02")
 def test_a_refresh_after_the_end_breaks_p2() -> None:
     history = a_history(presented=[turn(1, "t0", "t1"), turn(5.02, "t1", "t2", PROBE)], ends=[end(5)])
     assert broken(history) == ["P2"]
     assert judge(history, RULES).resurrected == 1
 
 
-@pytest.mark.ids("P2")
 def test_a_refresh_that_began_before_the_end_returned_may_work() -> None:
     history = a_history(presented=[turn(5.005, "t0", "t1")], ends=[end(5, "race")])
     verdict = judge(history, RULES)
     assert (broken(history), verdict.resurrected) == ([], 0)
 
 
-@pytest.mark.ids("P2")
 def test_an_access_token_that_is_taken_past_the_bound_breaks_p2() -> None:
     late = a_history(called=[call(5.02, "t0", party=PROBE), call(11.05, "t0", party=PROBE)], ends=[end(5)])
     assert broken(late) == ["P2"]
@@ -95,7 +88,6 @@ def test_an_access_token_that_is_taken_past_the_bound_breaks_p2() -> None:
     assert broken(within) == []
 
 
-@pytest.mark.ids("P2")
 def test_an_end_that_nobody_promised_binds_nobody() -> None:
     history = a_history(presented=[turn(6, "t0", "t1")], ends=[end(5, promised=False)])
     assert broken(history) == []
@@ -132,14 +124,12 @@ def test_an_end_that_an_alarm_went_before_has_no_latency_of_its_own() -> None:
 # --- P3 --------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.ids("P3")
 def test_an_honest_client_that_is_refused_breaks_p3() -> None:
     history = a_history(presented=[turn(1, "t0", "t1", answered=False), refusal(2, "t0")])
     assert broken(history) == ["P3"]
     assert judge(history, RULES).breaches[0].what.endswith("refused 2.0 s after the sign-in")
 
 
-@pytest.mark.ids("P3")
 def test_tabs_without_a_lock_are_counted_apart() -> None:
     history = a_history(Kind.TABS_UNLOCKED, presented=[turn(1, "t0", "t1"), turn(1, "t0", "t1"), refusal(2, "t1")])
     verdict = judge(history, RULES)
@@ -157,7 +147,6 @@ def test_a_refusal_that_overlaps_the_end_is_the_ends() -> None:
     assert judge(history, RULES).logout is None
 
 
-@pytest.mark.ids("P3")
 def test_whoever_has_an_excuse_is_counted_and_breaks_nothing() -> None:
     late = refusal(30, "t0", copy=True, answered=False)
     verdict = judge(a_history(presented=[turn(1, "t0", "t1"), late, refusal(31, "t1")]), RULES)
@@ -179,7 +168,6 @@ def test_trouble_signs_nobody_out() -> None:
     assert judge(a_history(presented=[trouble(1, "t0"), turn(2, "t0", "t1")]), RULES).logout is None
 
 
-@pytest.mark.ids("P3")
 def test_a_fresh_access_token_that_is_refused_twice_breaks_p3() -> None:
     shut_out = a_history(
         presented=[turn(1, "t0", "t1"), turn(2, "t1", "t2")],
@@ -196,7 +184,6 @@ def test_a_fresh_access_token_that_is_refused_twice_breaks_p3() -> None:
 # --- P4 --------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.ids("P4")
 def test_a_thief_who_is_not_found_breaks_p4() -> None:
     history = a_history(
         Kind.LATE,
@@ -210,7 +197,6 @@ def test_a_thief_who_is_not_found_breaks_p4() -> None:
     )
 
 
-@pytest.mark.ids("P4")
 def test_a_thief_who_is_found_is_timed_to_the_others_refusal() -> None:
     history = a_history(
         Kind.LATE,
@@ -223,7 +209,6 @@ def test_a_thief_who_is_found_is_timed_to_the_others_refusal() -> None:
     assert verdict.logout is None  # the victim was signed out, and rightly
 
 
-@pytest.mark.ids("P4")
 def test_a_thief_whom_nobody_promised_to_find_breaks_nothing() -> None:
     history = a_history(Kind.CLOSE_MIRROR, presented=[turn(1, "t0", "t1"), turn(2, "t0", "t1", THIEF, expires_in=999)])
     verdict = judge(history, RULES)
@@ -234,12 +219,10 @@ def test_a_thief_whom_nobody_promised_to_find_breaks_nothing() -> None:
 # --- P5, P6, P7 ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.ids("P5")
 def test_two_successors_of_one_token_break_p5() -> None:
     assert broken(a_history(presented=[turn(1, "t0", "t1"), turn(2, "t0", "u1")])) == ["P5"]
 
 
-@pytest.mark.ids("P5")
 def test_a_repeat_that_prolongs_a_tokens_life_breaks_p5() -> None:
     prolonged = a_history(presented=[turn(1, "t0", "t1"), turn(5, "t0", "t1", expires_in=1000)])
     assert broken(prolonged) == ["P5"]
@@ -247,23 +230,19 @@ def test_a_repeat_that_prolongs_a_tokens_life_breaks_p5() -> None:
     assert broken(kept) == []
 
 
-@pytest.mark.ids("P5")
 def test_the_same_token_again_must_not_live_longer_either() -> None:
     assert broken(a_history(transport="cookie", presented=[turn(5, "t0", "t0", expires_in=1000)])) == ["P5"]
     assert broken(a_history(transport="cookie", presented=[turn(5, "t0", "t0", expires_in=995)])) == []
 
 
-@pytest.mark.ids("P5")
 def test_a_server_that_tells_no_life_prolongs_none() -> None:
     assert broken(a_history(presented=[turn(1, "t0", "t1"), turn(5, "t0", "t1", expires_in=None)])) == []
 
 
-@pytest.mark.ids("P6")
 def test_an_absolute_end_that_moves_breaks_p6() -> None:
     assert broken(a_history(listed=[listing(1, "noon"), listing(2, "one past noon")])) == ["P6"]
 
 
-@pytest.mark.ids("P7", "M03")
 def test_a_token_spent_in_the_same_second_that_works_breaks_p7() -> None:
     turns = [turn(0.1, "t0", "t1"), turn(0.2, "t1", "t2"), turn(0.3, "t2", "t3")]
     replayed = a_history(Kind.REPLAY, presented=[*turns, turn(0.4, "t0", "t1", THIEF)])
@@ -273,7 +252,6 @@ def test_a_token_spent_in_the_same_second_that_works_breaks_p7() -> None:
     assert judge(refused, RULES).observed["P7"] == 1
 
 
-@pytest.mark.ids("P7")
 def test_a_turn_that_is_refused_because_it_came_quickly_breaks_p7() -> None:
     history = a_history(
         Kind.REPLAY,
@@ -282,7 +260,6 @@ def test_a_turn_that_is_refused_because_it_came_quickly_breaks_p7() -> None:
     assert broken(history) == ["P7"]
 
 
-@pytest.mark.ids("P7")
 def test_a_slow_second_says_nothing_about_p7() -> None:
     turns = [turn(0.1, "t0", "t1"), turn(0.7, "t1", "t2"), turn(1.3, "t2", "t3")]
     verdict = judge(a_history(Kind.REPLAY, presented=[*turns, refusal(1.4, "t0", THIEF)]), RULES)

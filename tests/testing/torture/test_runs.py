@@ -27,7 +27,6 @@ def test_a_short_run_against_ours_holds_and_finds_every_thief(tmp_path: Path) ->
     assert [secret for secret in ("kt1.", "eyJ") if secret in run.written + run.said] == []
 
 
-@pytest.mark.ids("P3")
 def test_without_leeway_and_recovery_honest_people_are_seen_signed_out(tmp_path: Path) -> None:
     strict = json.dumps({**SETTINGS, "leeway": 0, "recovery_window": 0})
     run = tortured(tmp_path, "--clients", "12", "--seconds", "5", "--faults", "drop-answer=0.4", APP_SETTINGS=strict)
@@ -37,7 +36,6 @@ def test_without_leeway_and_recovery_honest_people_are_seen_signed_out(tmp_path:
     assert run.report["settings"]["leeway_seconds"] == 10
 
 
-@pytest.mark.ids("P1", "P4", "M06")
 def test_a_server_that_honours_two_generations_back_is_seen(tmp_path: Path) -> None:
     run = tortured(tmp_path, "--clients", "12", "--seconds", "6", APP_BROKEN="patient")
     assert run.code == 1, run.said
@@ -45,7 +43,6 @@ def test_a_server_that_honours_two_generations_back_is_seen(tmp_path: Path) -> N
     assert run.report["thefts_detected"] < run.report["thefts"]
 
 
-@pytest.mark.ids("P2", "M44")
 def test_a_server_whose_ends_are_words_is_seen(tmp_path: Path) -> None:
     run = tortured(tmp_path, "--clients", "12", "--seconds", "4", APP_BROKEN="undead")
     assert run.code == 1, run.said
@@ -53,7 +50,6 @@ def test_a_server_whose_ends_are_words_is_seen(tmp_path: Path) -> None:
     assert run.report["resurrected"] >= 1
 
 
-@pytest.mark.ids("P2")
 def test_a_second_process_that_never_hears_of_an_end_is_seen(tmp_path: Path) -> None:
     run = tortured(tmp_path, "--clients", "8", "--seconds", "4", also={"APP_BROKEN": "deaf"})
     assert run.code == 1, run.said

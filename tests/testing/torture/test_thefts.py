@@ -8,7 +8,6 @@ from keyturn.testing.torture._thefts import TheftSeen, theft_of
 from tests.testing.torture.histories import RULES, a_history, call, end, refusal, trouble, turn
 
 THIEF = Party.THIEF
-pytestmark = pytest.mark.ids("P4")
 
 
 def seen(history: History) -> TheftSeen | None:
