@@ -7,11 +7,13 @@ import time
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import timedelta
+from inspect import signature
 from pathlib import Path
 
 import pymysql
 import pytest
 from sqlalchemy import create_engine, event, make_url
+from sqlalchemy.engine.default import DefaultDialect
 
 from keyturn import stores
 from keyturn._colour import drive
@@ -25,6 +27,8 @@ from tests.support.mariadb_engines import databases_of, engine_for
 from tests.support.servers import Proxy
 
 ROOT = Path(__file__).parents[2]
+#: SQLAlchemy before 2.0.43 rolls back where there is nothing to roll back.
+QUIET = {"skip_autocommit_rollback": True} if "skip_autocommit_rollback" in signature(DefaultDialect).parameters else {}
 HOW = {"at": NOW, "reason": EndReason.LOGOUT, "until": UNTIL}
 
 
@@ -189,7 +193,7 @@ def is_row_of(session):
 
 
 @pytest.mark.ids("P2")
-@pytest.mark.parametrize("settings", [{}, {"isolation_level": "AUTOCOMMIT", "skip_autocommit_rollback": True}])
+@pytest.mark.parametrize("settings", [{}, {"isolation_level": "AUTOCOMMIT", **QUIET}])
 def test_an_end_that_cannot_be_announced_does_not_happen(url, store_on, settings):
     store = store_on(innodb_lock_wait_timeout=1, **settings)
     session = drive(Stage(store, "sync").add())
@@ -322,8 +326,9 @@ def test_a_turn_whose_answer_was_lost_is_there(url, store_on):
         store = store_on(proxy.url, isolation_level="AUTOCOMMIT")
         session = drive(Stage(store, "sync").add())
         with proxy.cutting("ON DUPLICATE KEY", "after"):
-            assert drive(store.advance(turn_of(session))) is None  # said again, and refused: the row tells the rest
-        assert drive(store.get(session.id)).generation == 1
+            turned = drive(store.advance(turn_of(session)))  # said again, and refused: the row tells the rest
+        assert turned == drive(store.get(session.id))
+        assert turned.generation == 1
 
 
 @pytest.fixture
@@ -334,10 +339,11 @@ def proxied(url):
 
 def test_a_refresh_is_one_turn_on_the_network(proxied, store_on):
     """And three on a connection of an application's, where a COMMIT and the pool's ROLLBACK follow."""
-    own = stores.open(proxied.url + "?ssl_disabled=true")
-    with own:
-        assert turns_of_a_refresh(proxied, own) == 1
-    assert turns_of_a_refresh(proxied, store_on(proxied.url), 1) == 3
+    with stores.open(proxied.url + "?ssl_disabled=true") as own:
+        assert turns_of_a_refresh(proxied, own) == (1 if QUIET else 2)
+    assert turns_of_a_refresh(proxied, store_on(proxied.url), 10) == 3
+    quiet = store_on(proxied.url, isolation_level="AUTOCOMMIT", **QUIET)
+    assert turns_of_a_refresh(proxied, quiet, 20) == (1 if QUIET else 2)
 
 
 def test_ending_a_users_sessions_takes_the_same_few_statements_however_many(mariadb, url, store_on):
