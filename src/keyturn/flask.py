@@ -16,7 +16,7 @@ from datetime import timedelta
 from functools import cached_property
 from typing import Any, Final, cast
 
-from flask import Request, request
+from flask import Request, has_request_context, request
 from werkzeug.local import LocalProxy
 from werkzeug.wrappers import Response
 
@@ -124,10 +124,22 @@ class Keyturn(Extension):
         """Say whether a request that came to the application is being handled."""
         return bool(request) and _wsgi.visit_of(request.environ, self) is not None
 
-    @cached_property
+    @property
     def claims(self) -> Claims:
-        """The caller's claims, in a guarded view; elsewhere a RuntimeError as soon as something is read of them."""
+        """The caller's claims, in a guarded view; elsewhere a proxy to those of whatever request it is used in.
+
+        Where there are none, reading something of them raises RuntimeError.
+        """
+        found = self._found() if has_request_context() else None
+        return found if isinstance(found, Claims) else self._proxy
+
+    @cached_property
+    def _proxy(self) -> Claims:
         return cast("Claims", LocalProxy(self._claims_or_raise))
+
+    def _found(self) -> Claims | None | _wsgi.Unjudged:
+        visit = _wsgi.visit_of(_current_request().environ, self)
+        return _wsgi.UNJUDGED if visit is None else visit.found
 
     def get_claims(self) -> Claims | None:
         """Give what the guard found for this request; None where nobody is signed in.
@@ -135,8 +147,7 @@ class Keyturn(Extension):
         Raises:
             RuntimeError: there is no request, or no guard has judged it.
         """
-        visit = _wsgi.visit_of(request.environ, self)
-        found = _wsgi.UNJUDGED if visit is None else visit.found
+        found = self._found()
         if isinstance(found, _wsgi.Unjudged):
             raise RuntimeError("nobody has judged this request: guard its view with @auth.required or @auth.optional")  # noqa: TRY004
         return found

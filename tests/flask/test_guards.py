@@ -260,6 +260,16 @@ def test_claims_outside_of_a_guarded_request_are_a_mistake_that_is_told():
         client.get("/maybe")
 
 
+def test_claims_may_be_named_before_there_is_a_request():
+    site = Site()
+    claims = site.auth.claims
+    site.app.add_url_rule("/named", "named", site.auth.required(lambda: [claims.subject, site.auth.claims.subject]))
+    client = site.visitor()
+    assert not claims
+    for user in ("alice", "bob"):
+        assert client.get("/named", headers=sign_in(client, user)).json == [f"u-{user}"] * 2
+
+
 def test_claims_of_one_request_are_not_those_of_the_next_even_within_one_application_context():
     """What is kept on `flask.g` would be: a test client's requests share the context that a test has pushed."""
     site = Site()
