@@ -4,7 +4,8 @@ import asyncio
 import socket
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from datetime import timedelta
 from urllib.parse import urlsplit
 
 import psycopg
@@ -12,12 +13,16 @@ import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 
-from keyturn import stores
+from keyturn import AsyncSessions, Principal, Sessions, Settings, stores
 from keyturn._colour import drive
 from keyturn.errors import StoreError
-from keyturn.session import EndReason
+from keyturn.events import SessionRefreshed, SessionStarted
+from keyturn.session import EndReason, session_id_bytes
 from keyturn.stores import Changes
+from keyturn.stores._rows import session_of
 from keyturn.stores.sqlalchemy import SqlAlchemyStore, _urls, upgrade
+from keyturn.stores.sqlalchemy._statements import turn_row
+from keyturn.testing import testing_keys
 from keyturn.testing._store_stage import NOW, REALM, SUBJECT, UNTIL, Stage, turn_of
 from tests.support.servers.proxy import Proxy
 
@@ -70,6 +75,14 @@ def way(request):
 @pytest.fixture
 def url(postgresql):
     return postgresql.new_database(upgrade)
+
+
+class SimpleUsers:
+    def authenticate(self, username, password, request):
+        return None
+
+    def load(self, subject):
+        return Principal(subject=subject)
 
 
 def stage_of(way, store):
@@ -177,6 +190,32 @@ def test_what_is_harmless_is_said_again_when_every_connection_broke_meanwhile(ur
     assert way.run(stage.store.get(session.id)).delivered == 2
 
 
+@pytest.mark.ids("ST-05", "M01")
+@pytest.mark.parametrize("driver", ["asyncpg", "psycopg"])
+def test_a_storm_of_refreshes_does_not_notice_that_connections_break(url, driver):
+    async def main():
+        stage = Stage(stores.open(url.replace("postgresql", f"postgresql+{driver}"), colour="async"), "async")
+        sessions = [await stage.add() for _ in range(30)]
+        turned = 0
+
+        async def refresh(session):
+            nonlocal turned
+            for generation in range(40):
+                row = await stage.store.advance(turn_of(session, generation=generation, to=generation + 1))
+                if row is None:  # its connection broke after it was carried out, and it was said again
+                    row = await stage.row(session)
+                assert row.generation == generation + 1
+                turned += 1
+                if turned % 200 == 0:
+                    await asyncio.to_thread(kick, url)
+
+        await asyncio.gather(*map(refresh, sessions))
+        assert turned == 1200
+        await stage.store.aclose()
+
+    asyncio.run(main())
+
+
 def test_what_might_be_done_twice_is_not_said_again_but_told_as_trouble(url, way):
     stage = stage_of(way, way.open(url))
     session = way.run(stage.add())
@@ -198,11 +237,50 @@ def test_a_turn_whose_answer_is_lost_is_found_done(url, way):
         session = way.run(stage.add())
         way.run(stage.store.advance(turn_of(session)))  # the driver has prepared it: only its values are sent now
         with proxy.cutting(REALM, "after") as trap:
-            assert (
-                way.run(stage.store.advance(turn_of(session, generation=1, to=2))) is None
-            )  # the second time it was said
+            turned = way.run(stage.store.advance(turn_of(session, generation=1, to=2)))  # said twice
         assert trap.sprung == 1
-        assert way.run(stage.store.get(session.id)).generation == 2
+        assert turned == way.run(stage.store.get(session.id))
+        assert turned.generation == 2
+
+
+@pytest.mark.ids("RT-05", "ST-05")
+def test_an_honest_client_is_not_accused_of_an_answer_that_the_database_lost_even_without_a_leeway(url, way):
+    with Proxy(url) as proxy:
+        store, told = way.open(proxy.through(url)), []
+        door = Sessions if way.name == "sync" else AsyncSessions
+        sessions = door(
+            Settings(issuer="https://id.example.org", profile="strict"), store=store, keys=testing_keys(),
+            users=SimpleUsers(), listeners=[told.append],
+        )  # fmt: skip
+
+        def asked(call):
+            return call() if way.name == "sync" else way.run(call())
+
+        pair = asked(lambda: sessions.start(Principal(subject="ada"), transport="body"))
+        pair = asked(lambda: sessions.refresh(pair.refresh_token, transport="body"))
+        with proxy.cutting("default", "after") as trap:
+            asked(lambda: sessions.refresh(pair.refresh_token, transport="body"))
+        assert trap.sprung == 1
+        assert [type(fact) for fact in told] == [SessionStarted, SessionRefreshed, SessionRefreshed]
+
+
+@pytest.mark.ids("RT-05")
+@pytest.mark.parametrize(
+    "other",
+    [
+        {}, {"binding": b"b" * 32}, {"seed_digest": b"s" * 32}, {"client_id": "another"}, {"transport": "body"},
+        {"realm": "another"}, {"now": NOW + timedelta(microseconds=1)},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_only_the_very_same_turn_is_taken_for_one_that_was_heard_before(url, other):
+    with closing(stores.open(url)) as store:
+        session = drive(Stage(store, "sync").add())
+        turned = drive(store.advance(turn_of(session)))
+        again = turn_row(turn_of(session, **other), session_id_bytes(session.id))
+        with store._side._engine.connect() as connection:
+            row = store._said.advance_again(connection, again)
+    assert (row and session_of(row)) == (None if other else turned)
 
 
 def test_a_turn_that_never_arrived_is_carried_out(url, way):

@@ -96,9 +96,8 @@ class Awaiting:
             self._sides.pop(other, None)
         side = Side(self._engine(), owned=self._owned, statements=self.statements, timeout=self._timeout)
 
-        async def alone(turn: TurnRow) -> Row | None:
-            rows = await self._ask(side, "advance", lambda connection: self.statements.advance(connection, [turn]))
-            return rows[0] if rows else None
+        async def alone(turn: TurnRow) -> Row | None:  # it has flown already
+            return await self._ask(side, "advance", lambda connection: self.statements.advance_again(connection, turn))
 
         here = self._sides[loop] = side, Flights(side.kept, side.start, alone, self._told, self._timeout)
         await side.begin(lambda: self._sides.pop(loop, None))

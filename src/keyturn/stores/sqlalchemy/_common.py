@@ -45,6 +45,10 @@ _BEGUN: Final = tuple_(_c.bucket, _c.id) > tuple_(bindparam("bucket"), bindparam
 _PURGE_THE_REST: Final = delete(session).where(and_(_BEGUN, _OVER))
 _PURGE: Final = _PURGE_THE_REST.where(tuple_(_c.bucket, _c.id) <= tuple_(bindparam("last_bucket"), bindparam("last")))
 
+#: What a turn that was carried out leaves in its row, beside what it must have found there.
+_SHOWN: Final = ("realm", "transport", "seed_digest", "binding", "generation", "rotated_at", "ended_at")
+_AT: Final = {name: at for at, name in enumerate(COLUMNS.split(", "))}
+
 
 class CommonStatements:
     """The verbs that read, and the walk of a purge."""
@@ -61,6 +65,16 @@ class CommonStatements:
     def advance(self, connection: Connection, turns: Sequence[TurnRow]) -> Sequence[Row]:
         """Turn the keys of different sessions; give the rows of those that turned."""
         raise NotImplementedError
+
+    def advance_again(self, connection: Connection, turn: TurnRow) -> Row | None:
+        """Turn a key by a turn that may have been heard before: what it did then counts as done now.
+
+        It shows in the row, to the microsecond. Else the row would be judged as if two clients had sent one token.
+        """
+        if rows := self.advance(connection, [turn]):
+            return rows[0]
+        row = self.get(connection, turn.id)
+        return row if row is not None and _shows(row, turn) else None
 
     def fly(self, connection: Connection, turns: Sequence[TurnRow]) -> Sequence[Row]:
         """Do as `advance`: not every engine has a cheaper way."""
@@ -85,3 +99,8 @@ class CommonStatements:
             return connection.execute(_PURGE_THE_REST, {**start, "before": before}).rowcount, None
         end = {"last_bucket": bucket_of(last), "last": last}
         return connection.execute(_PURGE, {**start, **end, "before": before}).rowcount, last
+
+
+def _shows(row: Row, turn: TurnRow) -> bool:
+    left = (turn.realm, turn.transport, turn.seed_digest, turn.binding, turn.to, turn.now, None)
+    return tuple(row[_AT[name]] for name in _SHOWN) == left and turn.client_id in {None, row[_AT["client_id"]]}

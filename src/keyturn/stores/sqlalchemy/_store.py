@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
+from itertools import count
 from types import TracebackType
 from typing import Final, Literal, Self, TypeVar, cast
 
@@ -22,7 +23,7 @@ from ._awaiting import Awaiting
 from ._blocking import Blocking
 from ._engines import Verb
 from ._log import Entry, first_of, read_on
-from ._statements import Ending, LogState, Row, Statements, changes_row, turn_row
+from ._statements import Ending, LogState, Row, Statements, TurnRow, changes_row, turn_row
 from ._urls import parsed
 
 T = TypeVar("T")
@@ -135,8 +136,13 @@ class SqlAlchemyStore:
             )
         if isinstance(self._side, Awaiting):
             return _session_or_none(await self._side.advance(said))
-        rows = self._side.ask("advance", lambda connection: self._said.advance(connection, [said]))
-        return session_of(rows[0]) if rows else None
+        return _session_or_none(self._side.ask("advance", partial(self._turned, said, count())))
+
+    def _turned(self, turn: TurnRow, tries: count[int], connection: Connection) -> Row | None:
+        if next(tries):
+            return self._said.advance_again(connection, turn)
+        rows = self._said.advance(connection, [turn])
+        return rows[0] if rows else None
 
     async def recover(self, id: str, *, generation: int, now: datetime) -> Session | None:  # noqa: A002
         """Set recovered_at and count it, if the row has not moved, not ended, and may be recovered still."""
