@@ -225,6 +225,32 @@ def test_an_exhausted_pool_is_503_until_a_connection_is_free(request, name):
         check_all_is_well(here, device)
 
 
+@pytest.mark.ids("ST-05")
+def test_in_a_pool_of_one_refreshes_that_never_stop_keep_no_logout_waiting(postgresql):
+    """What is kept for the next refresh is given back now and then, and who waits for it comes first."""
+    with wired("postgresql-asyncpg", postgresql, timeout=5 * TIMEOUT, pool_size=1, max_overflow=0) as here:
+        busy, leaving = here.front.device(page=False), here.front.device()
+        over = threading.Event()
+
+        def refresh_on() -> list[int]:
+            statuses = []
+            while not over.is_set():
+                statuses.append(busy.refresh().status)
+                time.sleep(0.02)
+            return statuses
+
+        def log_out() -> int:
+            try:
+                time.sleep(0.2)
+                return leaving.call("POST", "/auth/logout").status
+            finally:
+                over.set()
+
+        statuses, left = in_threads(refresh_on, log_out)
+        assert left == 204
+        assert set(statuses) == {200}
+
+
 # --- read-only, full ----------------------------------------------------------------------------------------------
 
 

@@ -18,6 +18,10 @@ T = TypeVar("T")
 #: Seconds for which a flight without passengers keeps its connection: longer than a single client pauses, and short
 #: beside the time for which somebody else would wait for the pool.
 _REST: Final = 1.0
+#: Seconds after which it is given back although there are passengers: others may be waiting for the pool.
+_KEPT: Final = 0.25
+#: Seconds in which those that waited for the pool take what was given back: the queue lets a newcomer in before them.
+_BREATH: Final = 0.001
 
 
 class Side:
@@ -126,13 +130,19 @@ class KeptConnection:
         self._is_resting = True
         self._is_disposed = False
         self._alarm: asyncio.TimerHandle | None = None
+        self._since = 0.0
 
     async def connect(self) -> None:
-        """Be connected; waits for the pool."""
+        """Be connected; waits for the pool. Traffic that never stops lets others have the connection now and then."""
         self._is_resting = False
         self._calm()
+        now = asyncio.get_running_loop().time
+        if self._connection is not None and now() - self._since > _KEPT:
+            await self.release()
+            await asyncio.sleep(_BREATH)
         if self._connection is None:
             self._connection = await self._side.connect()
+            self._since = now()
 
     async def advance(self, turns: Sequence[TurnRow]) -> Sequence[Row]:
         """Send turns of different sessions, sorted by id; give the rows of those that turned."""
