@@ -199,6 +199,24 @@ def test_a_user_whose_name_is_spelled_like_a_victims_makes_none_of_its_browsers_
 
 
 @pytest.mark.ids("AU-08")
+def test_each_known_browser_of_a_user_has_its_own_count(make):
+    desk = make()
+    desk.sign_in(gets=MINE)
+    desk.sign_in(gets=OTHERS)
+    assert failures(desk, 13, browser=MINE) == 10
+    assert desk.login(browser=OTHERS).wait is None
+
+
+def test_a_browser_that_signs_in_with_one_cookie_again_pushes_no_other_out(make):
+    desk = make()
+    desk.sign_in(gets=MINE)
+    for _ in range(MOST_BROWSERS):
+        desk.sign_in(gets=OTHERS)
+    failures(desk, 10)
+    assert desk.login(browser=MINE).wait is None
+
+
+@pytest.mark.ids("AU-08")
 def test_a_browser_that_only_failed_is_not_known(make):
     desk = make()
     failures(desk, 10, browser=MINE)

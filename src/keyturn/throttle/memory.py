@@ -18,7 +18,7 @@ from ._known import Known, knows, learnt
 from ._table import Table
 from ._window import given_back, micros, taken, wait
 
-#: Counters of each kind, 8 MB for all of them; a counter is needed for as long as its limit's period at most.
+#: Counters of each kind: some 15 MB a kind where a flood has filled them. One is needed for its limit's period at most.
 SIZE: Final = 65_536
 
 #: A counter, and what it stood at when something was taken from it.
