@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 
 from keyturn import AsyncSessions, Principal, Sessions, Settings, stores
 from keyturn._colour import drive
-from keyturn.errors import StoreError
+from keyturn.errors import ConfigurationError, StoreError
 from keyturn.events import SessionRefreshed, SessionStarted
 from keyturn.session import EndReason, session_id_bytes
 from keyturn.stores import Changes
@@ -147,6 +147,17 @@ def test_tables_of_another_version_are_refused_with_the_remedy(postgresql, url, 
     stage = stage_of(way, way.open(url))
     for asked in every_verb(stage):
         assert said in cause(way, asked)
+
+
+def test_a_database_that_cannot_hold_every_character_is_refused_with_the_remedy(postgresql, way):
+    name = f"latin_{way.name}"
+    postgresql.execute(f"CREATE DATABASE {name} ENCODING 'LATIN1' TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'")
+    url = postgresql.database_url(name)
+    upgrade(url)
+    stage = stage_of(way, way.open(url))
+    for asked in every_verb(stage):
+        with pytest.raises(ConfigurationError, match="ENCODING 'UTF8'"):
+            way.run(asked)
 
 
 @pytest.mark.ids("ST-05")

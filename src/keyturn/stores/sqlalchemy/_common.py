@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from sqlalchemy import Connection, and_, bindparam, delete, or_, select, tuple_
+from sqlalchemy import Connection, and_, bindparam, delete, func, or_, select, tuple_
 
+from ...errors import ConfigurationError
 from .._rows import COLUMNS
 from ._statements import LogState, Row, TurnRow, bucket_of
 from .tables import log, revocation, session
@@ -16,6 +17,7 @@ _c: Final = session.c
 SELECTED: Final = tuple(_c[name] for name in COLUMNS.split(", "))
 
 _VERSION: Final = select(log.c.version)
+_ENCODING: Final = select(func.current_setting("server_encoding"))
 _GET: Final = select(*SELECTED).where(_c.bucket == bindparam("bucket"), _c.id == bindparam("raw"))
 _FIND: Final = select(*SELECTED).where(
     _c.realm == bindparam("realm"),
@@ -104,3 +106,14 @@ class CommonStatements:
 def _shows(row: Row, turn: TurnRow) -> bool:
     left = (turn.realm, turn.transport, turn.seed_digest, turn.binding, turn.to, turn.now, None)
     return tuple(row[_AT[name]] for name in _SHOWN) == left and turn.client_id in {None, row[_AT["client_id"]]}
+
+
+def refuse_encoding(connection: Connection) -> None:
+    """Refuse a PostgreSQL database that cannot hold every character.
+
+    Raises:
+        ConfigurationError: with the remedy.
+    """
+    encoding = connection.execute(_ENCODING).scalar_one()
+    if encoding != "UTF8":
+        raise ConfigurationError([f"the database's encoding is {encoding}: create one with ENCODING 'UTF8'"])

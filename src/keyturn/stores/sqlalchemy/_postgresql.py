@@ -15,7 +15,7 @@ from sqlalchemy.types import TypeEngine
 
 from .. import ENDED, MAX_RECOVERIES
 from .._rows import COLUMNS
-from ._common import CommonStatements
+from ._common import CommonStatements, refuse_encoding
 from ._directly import Direct
 from ._statements import ChangesRow, Ending, Row, TurnRow, bucket_of
 from .tables import session
@@ -194,6 +194,11 @@ class PostgresqlStatements(CommonStatements):
     def __init__(self, dialect: Dialect) -> None:
         self._one = Direct(_ADVANCE, dialect)
         self._several = Direct(_ADVANCE_SEVERAL, dialect)
+
+    def version(self, connection: Connection) -> int | None:
+        """Give the version of the tables; refuses a database that cannot hold every character."""
+        refuse_encoding(connection)
+        return super().version(connection)
 
     def add(self, connection: Connection, row: Row) -> bool:
         """Insert a row; False where its id is taken."""
