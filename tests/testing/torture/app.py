@@ -4,6 +4,7 @@ import json
 import os
 from dataclasses import replace
 from functools import partial
+from threading import Timer
 from typing import Any
 
 from starlette.applications import Starlette
@@ -42,6 +43,10 @@ def broken(store: Any, how: str) -> Any:
         store.end = _promised
     elif how == "patient":  # a token two generations old is taken for one that is one generation old
         _policy.decide_refresh = partial(_patiently, _policy.decide_refresh)
+    elif how == "mortal":  # it dies in the middle of a run
+        mortal = Timer(float(os.environ["APP_LIFE"]), os._exit, [1])
+        mortal.daemon = True
+        mortal.start()
     return store
 
 

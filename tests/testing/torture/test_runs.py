@@ -73,6 +73,13 @@ def test_a_wrong_password_is_told_and_nothing_is_reported(tmp_path: Path) -> Non
     assert not (tmp_path / "report.json").exists()
 
 
+def test_a_server_that_dies_in_the_middle_holds_nothing(tmp_path: Path) -> None:
+    run = tortured(tmp_path, "--clients", "6", "--seconds", "6", APP_BROKEN="mortal", APP_LIFE="5")
+    assert run.code == 2, run.said
+    assert "torture: " in run.said
+    assert run.report == {}
+
+
 def test_a_server_that_is_not_there_is_told(tmp_path: Path) -> None:
     run = torture(tmp_path / "report.json", "http://127.0.0.1:9", "--seconds", "2")
     assert run.code == 2

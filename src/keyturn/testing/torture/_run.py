@@ -161,7 +161,9 @@ async def _session(stage: Stage, role: Role, turn: int, user: User, rng: Random,
 
 async def _settled(stage: Stage, wardens: dict[str, Warden]) -> None:
     there = [session for session in stage.open if session.history.end_began is None]
-    await asyncio.gather(*(_last_look(stage, session) for session in there))
+    looks = await asyncio.gather(*(_last_look(stage, session) for session in there))
+    if there and not any(looks):
+        raise CannotRunError("the server answered nobody any more at the end of the run")
     users = {session.user.name: session.user for session in stage.open}
     await asyncio.gather(*(end_all(stage, user, wardens.get(name)) for name, user in users.items()))
     while stage.watches:
@@ -170,12 +172,17 @@ async def _settled(stage: Stage, wardens: dict[str, Warden]) -> None:
         await stage.settle(session)
 
 
-async def _last_look(stage: Stage, session: Session) -> None:
-    """Let the owner refresh once more, past the faulty network: whoever was signed out unseen is seen now."""
+async def _last_look(stage: Stage, session: Session) -> bool:
+    """Let the owner refresh once more, past the faulty network: whoever was signed out unseen is seen now.
+
+    Returns:
+        Whether there was an answer.
+    """
     await stage.quiet(session)
     got = await stage.present(session, session.held, Party.OWNER, None)
     if got is not None and got.held is not None:
         session.held = got.held
+    return got is not None
 
 
 async def _telling(stage: Stage, plan: Plan, tell: Callable[[str], None]) -> None:
