@@ -21,6 +21,8 @@ _TAKEN_BACK: Final = frozenset({
 #: A lock did not come in time (MariaDB; of a transaction's statements only this one was taken back, and we the rest).
 _WAITED: Final = "1205"
 _MISSING: Final = frozenset({"42P01", "42703", "1146", "1054"})  # a table or a column
+#: The connection is over, though a driver may not have noticed yet: it does not exist, it failed, the server shuts down.
+_LOST: Final = frozenset({"08003", "08006", "57P01", "57P02"})
 _READ_ONLY: Final = frozenset({"25006", "1290", "1792"})
 
 _UPGRADE: Final = "python -m keyturn.stores.sqlalchemy upgrade URL"
@@ -61,8 +63,8 @@ def has_waited(error: BaseException) -> bool:
 def was_lost(error: BaseException) -> bool:
     """Say whether the connection broke: nobody knows what became of the statement."""
     if isinstance(error, DirectError):
-        return error.is_lost
-    return isinstance(error, DBAPIError) and error.connection_invalidated
+        return error.is_lost or _code(error) in _LOST
+    return isinstance(error, DBAPIError) and (error.connection_invalidated or _code(error) in _LOST)
 
 
 def is_of_the_statement(error: BaseException | None) -> bool:
@@ -71,8 +73,8 @@ def is_of_the_statement(error: BaseException | None) -> bool:
 
 
 def leads_nowhere(error: BaseException) -> bool:
-    """Say whether the connection is to be given up though it works: it leads to a server that was made read-only."""
-    return _code(error) in _READ_ONLY
+    """Say whether the connection is to be given up: it broke, or leads to a server that was made read-only."""
+    return was_lost(error) or _code(error) in _READ_ONLY
 
 
 def store_error(error: BaseException) -> StoreError:
