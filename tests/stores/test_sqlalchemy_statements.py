@@ -14,7 +14,7 @@ from keyturn import stores
 from keyturn._colour import drive
 from keyturn.session import EndReason
 from keyturn.stores import Changes
-from keyturn.stores.sqlalchemy import _common, _postgresql, upgrade
+from keyturn.stores.sqlalchemy import _common, _postgresql, _side, upgrade
 from keyturn.testing._store_rows import HOSTILE
 from keyturn.testing._store_stage import NOW, REALM, SECOND, SUBJECT, UNTIL, Stage, turn_of
 from tests.support.servers.proxy import Proxy
@@ -26,6 +26,12 @@ HOW = {"at": NOW, "reason": EndReason.LOGOUT, "until": UNTIL}
 @pytest.fixture
 def url(postgresql):
     return postgresql.new_database(upgrade)
+
+
+@pytest.fixture(autouse=True)
+def _patience(monkeypatch):
+    # On a machine that stands still for a second, a flight's next connection would have to prepare its statement anew.
+    monkeypatch.setattr(_side, "_REST", 60.0)
 
 
 #: How a verb is called, and how many statements and turns on the network that takes.
