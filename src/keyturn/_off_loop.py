@@ -1,4 +1,4 @@
-"""Stores for doors that block, where such a door is used inside an event loop: a synchronous framework's async view."""
+"""Stores and throttles for doors that block, where such a door is used inside an event loop: a synchronous framework's async view."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from ._colour import CALLER_BLOCKS, Colour
 
 
 class OffLoop:
-    """A store that blocks even where an event loop runs, and one of both colours would answer by awaiting.
+    """A store, or a throttle, that blocks even where an event loop runs, and one of both colours would answer by awaiting.
 
     A synchronous framework runs an async view in a loop of its own; the way to us blocks there as everywhere.
 
     Args:
-        behind: the store.
+        behind: the store, or the throttle.
     """
 
     def __init__(self, behind: Any) -> None:
         self.behind = behind
-        self.colour: Colour = behind.colour
+        self.colour: Colour = getattr(behind, "colour", "both")
 
     def __getattr__(self, name: str) -> Any:
         verb = getattr(self.behind, name)

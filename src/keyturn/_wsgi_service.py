@@ -11,6 +11,7 @@ from .http.guard import Guard
 from .messages import NO_COOKIES, Cookies, take_cookies
 from .service import Inputs, Parts, Service
 from .sessions import Sessions
+from .throttle import Throttle
 
 Fields: TypeAlias = tuple[tuple[str, bytes], ...]
 #: All that the guard looks at (a test reads its files for it). A guarded request has twenty fields and needs two.
@@ -46,7 +47,10 @@ class WsgiService(Service):
     """The service of one application."""
 
     def _build(self, inputs: Inputs) -> WsgiParts:
-        parts = super()._build(replace(inputs, store=OffLoop(inputs.store)))
+        counting = inputs.throttle
+        if getattr(counting, "colour", "both") == "both":
+            counting = cast("Throttle", OffLoop(counting))
+        parts = super()._build(replace(inputs, store=OffLoop(inputs.store), throttle=counting))
         guard = parts.core.guard
         ambient = inputs.settings.cookie.access_in_cookie
         # A reader of the application's may look at any field, and in development the guard looks at the host.

@@ -131,6 +131,20 @@ def test_an_async_view_may_do_all_that_a_plain_one_may(store, tmp_path):
         close()
 
 
+@pytest.mark.anyio
+async def test_our_routes_are_answered_where_a_loop_runs_in_the_same_thread(tmp_path):
+    """As between greenlets, one of which is in an async view."""
+    store = SqliteStore(tmp_path / "x.db")
+    site = Site(store=BrokenStore(store), throttle=f"sqlite:///{tmp_path}/counters.db")
+    client = site.visitor()
+    headers = sign_in(client)
+    assert client.get("/me", headers=headers).status_code == 200
+    assert client.post("/auth/refresh").status_code == 200
+    assert client.post("/auth/logout").status_code == 204
+    site.auth.close()
+    store.close()
+
+
 def test_class_based_views_are_guarded_whole_or_by_the_method():
     site = Site()
 
