@@ -65,9 +65,18 @@ def stops(backing: Backing) -> Iterator[None]:
     names = ("before_cursor_execute", "commit")
     for name in names:
         event.listen(backing.engine, name, before)
+    said = backing.raw._side.statements
+    fly = said.fly
+
+    def stopping_fly(*args: Any) -> Any:
+        before()
+        return fly(*args)
+
+    said.fly = stopping_fly  # it speaks to the driver itself, where there are no events
     try:
         yield
     finally:
+        del said.fly
         for name in names:
             event.remove(backing.engine, name, before)
 
