@@ -536,6 +536,17 @@ def test_after_the_end_neither_token_works_and_it_is_told_once(desk, reason):
     assert [fact.reason for fact in desk.told(SessionEnded)] == [reason]
 
 
+@pytest.mark.ids("SE-02", "P2")
+def test_a_logout_is_felt_here_at_once_though_another_process_ended_the_session_before(desk):
+    elsewhere = a_desk(desk.store, clock=desk.clock)
+    device = desk.sign_in()
+    assert elsewhere.end(device, EndReason.REUSE) == 1
+    assert desk.end(device) == 0
+    with pytest.raises(SessionEndedError):
+        desk.verify(device.access_token, device.binding)
+    assert not desk.told(SessionEnded)
+
+
 @pytest.mark.ids("SE-03", "RT-20")
 def test_a_genuine_token_of_any_generation_logs_out_with_an_expired_access_token_and_twice(desk):
     device = desk.sign_in()

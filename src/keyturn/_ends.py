@@ -91,7 +91,9 @@ class Ends:
         now = self.clock()
         until = _policy.announce_until(now, self.settings)
         ended = await self.store.end(wanted, at=now, reason=reason, until=until)
-        await self._told_ended(ended, now, until, reason, origin)
+        # Those that another process ended before are over as well, and this one may not have read of it yet.
+        self.announce(wanted, ENDED, until)
+        await self._tell_ended(ended, now, reason, origin)
         return ended
 
     async def end_all(
@@ -101,7 +103,8 @@ class Ends:
         now = self.clock()
         until = _policy.announce_until(now, self.settings)
         ended = await self.store.end_all(self.settings.realm, subject, keep=keep, at=now, reason=reason, until=until)
-        await self._told_ended(ended, now, until, reason, origin)
+        self.announce([session.id for session in ended], ENDED, until)
+        await self._tell_ended(ended, now, reason, origin)
         return ended
 
     async def end_by_token(self, token: RefreshToken, origin: Origin = NOWHERE) -> Session | None:
@@ -110,10 +113,7 @@ class Ends:
         ended = await self.end([session.id], EndReason.LOGOUT, origin) if session is not None else []
         return ended[0] if ended else None
 
-    async def _told_ended(
-        self, ended: Sequence[Session], now: datetime, until: datetime, reason: EndReason, origin: Origin
-    ) -> None:
-        self.announce([session.id for session in ended], ENDED, until)
+    async def _tell_ended(self, ended: Sequence[Session], now: datetime, reason: EndReason, origin: Origin) -> None:
         for session in ended:
             await self.teller.tell(event(SessionEnded, session, origin, now, reason=reason))
 
