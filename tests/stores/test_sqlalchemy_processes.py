@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import warnings
 from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
@@ -84,27 +83,6 @@ def test_a_program_that_never_closes_its_stores_ends_in_order(url, address):
     with child("leave", url.replace("postgresql", address, 1)) as process:
         assert process.communicate(timeout=60) == (b"left sync\n", b"")
         assert process.returncode == 0
-
-
-@pytest.fixture
-def in_child():
-    """Fork; let the child do something; give what waits for its good end."""
-
-    def fork(action):
-        process = os.fork()
-        if process == 0:
-            signal.alarm(60)
-            try:
-                action()
-            except BaseException as error:  # noqa: BLE001 - pytest belongs to the parent
-                os.write(2, f"{type(error).__name__}: {error}\n".encode())
-                os._exit(1)
-            os._exit(0)
-        return lambda: os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # forking beside threads: just what is tried here
-        yield fork
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")

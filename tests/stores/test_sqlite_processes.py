@@ -6,7 +6,6 @@ import sqlite3
 import subprocess
 import sys
 import threading
-import warnings
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -79,27 +78,6 @@ def test_of_64_equal_turns_in_four_processes_one_wins_and_no_write_is_lost(tmp_p
         log = drive(store.revocations(None))
         assert len({entry.session_id for entry in log.entries}) == 40
         assert log.position.split(".")[1] == "40"
-
-
-@pytest.fixture
-def in_child():
-    """Fork; let the child do something; give what waits for its good end."""
-
-    def fork(action):
-        process = os.fork()
-        if process == 0:
-            signal.alarm(60)
-            try:
-                action()
-            except BaseException as error:  # noqa: BLE001 - pytest belongs to the parent
-                os.write(2, f"{type(error).__name__}: {error}\n".encode())
-                os._exit(1)
-            os._exit(0)
-        return lambda: os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # forking beside threads: just what is tried here
-        yield fork
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
