@@ -9,18 +9,21 @@ from dataclasses import replace
 from datetime import timedelta
 from inspect import signature
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pymysql
 import pytest
 from sqlalchemy import create_engine, event, make_url
 from sqlalchemy.engine.default import DefaultDialect
+from sqlalchemy.exc import DBAPIError
 
 from keyturn import stores
 from keyturn._colour import drive
 from keyturn.errors import ConfigurationError, StoreError
 from keyturn.session import EndReason, session_id_bytes, session_id_text
 from keyturn.stores import Changes
-from keyturn.stores.sqlalchemy import SqlAlchemyStore, upgrade
+from keyturn.stores.sqlalchemy import SqlAlchemyStore, _errors as errors, upgrade
+from keyturn.stores.sqlalchemy._errors import DirectError
 from keyturn.stores.sqlalchemy._statements import turn_row
 from keyturn.testing._store_stage import NOW, REALM, SEED_DIGEST, SUBJECT, UNTIL, Stage, turn_of
 from tests.support.mariadb_engines import databases_of, engine_for
@@ -138,6 +141,41 @@ def test_a_database_without_our_tables_is_told_of_with_the_remedy(mariadb):
         drive(store.get("A" * 22))
     assert "python -m keyturn.stores.sqlalchemy upgrade" in told.value.cause
     mariadb.drop_database(url)
+
+
+@pytest.mark.ids("ST-05")
+def test_a_log_whose_head_row_goes_away_later_is_trouble_with_the_database(mariadb):
+    url = mariadb.new_database(upgrade)
+    with stores.open(url + "?ssl_disabled=true") as store:
+        drive(store.revocations(None))
+        mariadb.execute("DELETE FROM keyturn_log", database=urlsplit(url).path[1:])
+        with pytest.raises(StoreError) as told:
+            drive(store.revocations(None))
+    assert "keyturn_log is missing" in told.value.cause
+    mariadb.drop_database(url)
+
+
+@pytest.mark.parametrize(
+    ("number", "sqlstate", "what"),
+    [
+        (1020, "HY000", errors.was_taken_back),
+        (1213, "40001", errors.was_taken_back),
+        (1205, "HY000", errors.has_waited),
+        (1290, "HY000", errors.leads_nowhere),
+        (1792, "25006", errors.leads_nowhere),
+        (1146, "42S02", lambda error: "upgrade" in errors.store_error(error).cause),
+        (1054, "42S22", lambda error: "upgrade" in errors.store_error(error).cause),
+    ],
+)
+@pytest.mark.parametrize("directly", [False, True])
+def test_the_servers_number_says_more_than_its_sqlstate(number, sqlstate, what, directly):
+    """Drivers give both, and the SQLSTATE is mostly that of any error."""
+    said = pymysql.err.OperationalError(number, "words")
+    said.sqlstate = sqlstate
+    told = DirectError(is_lost=False) if directly else DBAPIError("SELECT 1", {}, said)
+    told.__cause__ = said
+    assert what(told)
+    assert f"{number}" in errors.store_error(told).cause
 
 
 def test_a_packet_that_is_too_large_harms_nobody_else(mariadb, store_on):

@@ -149,6 +149,14 @@ def test_tables_of_another_version_are_refused_with_the_remedy(postgresql, url, 
         assert said in cause(way, asked)
 
 
+@pytest.mark.ids("ST-05")
+def test_a_log_whose_head_row_goes_away_later_is_trouble_with_the_database(postgresql, url, way):
+    store = way.open(url)
+    way.run(store.revocations(None))
+    postgresql.execute("DELETE FROM keyturn_log", database=urlsplit(url).path[1:])
+    assert "keyturn_log is missing" in cause(way, store.revocations(None))
+
+
 def test_a_database_that_cannot_hold_every_character_is_refused_with_the_remedy(postgresql, way):
     name = f"latin_{way.name}"
     postgresql.execute(f"CREATE DATABASE {name} ENCODING 'LATIN1' TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'")

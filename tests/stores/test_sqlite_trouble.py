@@ -75,8 +75,8 @@ def test_a_store_is_opened_by_its_address(path):
     store = open_store(f"sqlite:///{path}")
     assert isinstance(store, SqliteStore)
     assert store.path == path
-    with pytest.raises(ConfigurationError, match="mysql"):
-        open_store("mysql://localhost/x")
+    with pytest.raises(ConfigurationError, match="oracle"):
+        open_store("oracle://localhost/x")
 
 
 def test_a_python_whose_sqlite_is_too_old_is_told_so_at_once(path, monkeypatch):
@@ -142,6 +142,18 @@ def test_a_newer_programs_file_is_refused_until_it_is_this_programs_again(stage,
         assert "schema version 2" in refused(stage)
         other.execute("PRAGMA user_version = 1")
     assert works(stage)
+
+
+def test_a_log_whose_head_row_goes_away_is_trouble_with_the_database(stage, store, path):
+    session = drive(stage.add())
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("DELETE FROM keyturn_log")
+    asked = (store.revocations(None), store.end([session.id], at=NOW, reason=EndReason.LOGOUT, until=UNTIL))
+    for verb in asked:
+        with pytest.raises(StoreError) as told:
+            drive(verb)
+        assert "keyturn_log is missing" in told.value.cause
+    assert drive(store.get(session.id)) == session  # an end that cannot be announced does not happen
 
 
 def test_a_file_locked_by_another_writer_can_be_read_and_written_once_it_is_free(stage, store, path):

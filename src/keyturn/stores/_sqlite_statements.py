@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from ..errors import StoreError
 from . import ENDED, MAX_RECOVERIES, Changes, Turn
 from ._rows import COLUMNS, Row, micros, micros_or_none
 from ._values import json_text
@@ -63,6 +64,7 @@ UPDATE keyturn_session SET access_floor = max(access_floor, ?) WHERE id = ? AND 
 """
 _HEAD_MOVES: Final = "UPDATE keyturn_log SET head = head + ? WHERE only = 1 RETURNING head"
 _ANNOUNCE: Final = "INSERT INTO keyturn_revocation (number, session_id, floor, until) VALUES (?, ?, ?, ?)"
+_HEADLESS: Final = "the row of keyturn_log is missing: put the file back from a copy"
 _LOG: Final = "SELECT epoch, head, dropped FROM keyturn_log WHERE only = 1"
 _ENTRIES: Final = "SELECT number, session_id, floor, until FROM keyturn_revocation WHERE number >= ? ORDER BY number"
 _PASSED: Final = "SELECT number FROM keyturn_revocation WHERE until <= ? LIMIT ?"
@@ -203,18 +205,27 @@ def require(connection: sqlite3.Connection, floors: Mapping[bytes, int], until: 
 
 
 def announce(connection: sqlite3.Connection, floors: Sequence[tuple[bytes, int]], until: int) -> None:
-    """Append entries to the log."""
+    """Append entries to the log; raises StoreError where its head is missing."""
     if not floors:
         return
-    head = connection.execute(_HEAD_MOVES, (len(floors),)).fetchall()[0][0]
+    heads = connection.execute(_HEAD_MOVES, (len(floors),)).fetchall()
+    if not heads:
+        raise StoreError(cause=_HEADLESS)
+    head = heads[0][0]
     first = head - len(floors) + 1
     entries = [(number, id_, floor, until) for number, (id_, floor) in enumerate(floors, first)]
     connection.executemany(_ANNOUNCE, entries)
 
 
 def log(connection: sqlite3.Connection) -> tuple[str, int, int]:
-    """Give the log's epoch, the number of its last entry, and the highest number that was dropped."""
-    state: tuple[str, int, int] = connection.execute(_LOG).fetchone()
+    """Give the log's epoch, the number of its last entry, and the highest number that was dropped.
+
+    Raises:
+        StoreError: somebody deleted the row that says so.
+    """
+    state: tuple[str, int, int] | None = connection.execute(_LOG).fetchone()
+    if state is None:
+        raise StoreError(cause=_HEADLESS)
     return state
 
 

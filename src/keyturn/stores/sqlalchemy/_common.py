@@ -9,8 +9,9 @@ from sqlalchemy import Connection, and_, bindparam, delete, func, or_, select, t
 
 from ...errors import ConfigurationError
 from .._rows import COLUMNS
+from ._errors import wrong_version
 from ._statements import LogState, Row, TurnRow, bucket_of
-from .tables import log, revocation, session
+from .tables import VERSION, log, revocation, session
 
 _c: Final = session.c
 #: The session table's columns in the order that `_rows` reads them.
@@ -87,8 +88,14 @@ class CommonStatements:
         return connection.execute(_FIND, {"realm": realm, "subject": subject, "now": now}).all()
 
     def log(self, connection: Connection, first: int) -> tuple[LogState, Sequence[tuple[int, bytes, int, int]]]:
-        """Give the head row, and the entries from a number on, of one and the same moment."""
+        """Give the head row, and the entries from a number on, of one and the same moment.
+
+        Raises:
+            StoreError: the head row is missing.
+        """
         rows = connection.execute(_LOG, {"first": first}).all()
+        if not rows:
+            raise wrong_version(None, VERSION)
         epoch, head, dropped, *_ = rows[0]
         entries = [(number, raw, floor, until) for _, _, _, number, raw, floor, until in rows if number is not None]
         return LogState(epoch=epoch, head=head, dropped=dropped), entries
