@@ -1,9 +1,11 @@
 """Forwarded fields count from configured proxies only, and what cannot be read is nobody's word."""
 
+import logging
+
 import pytest
 
 from keyturn import ConfigurationError
-from keyturn._proxies import Proxies, read_proxies
+from keyturn._proxies import Proxies, UnnamedProxy, read_proxies
 from keyturn.messages import NO_COOKIES, Request
 
 PROXY, OTHER_PROXY, CLIENT, STRANGER = "10.0.0.1", "10.9.9.9", "203.0.113.7", "198.51.100.66"
@@ -123,3 +125,43 @@ def test_nobody_is_trusted_unless_named():
     assert not read_proxies([])
     assert read_proxies(["unix"])
     assert TRUSTED
+
+
+def told_of(caplog, **more):
+    caplog.clear()
+    with caplog.at_level(logging.WARNING, "keyturn"):
+        UnnamedProxy().look_at(a_request(**more))
+    return bool(caplog.records)
+
+
+@pytest.mark.ids("HT-08")
+@pytest.mark.parametrize("peer", [PROXY, "127.0.0.1", ""])
+def test_a_proxy_that_nobody_named_is_noticed_by_its_fields(caplog, peer):
+    assert told_of(caplog, peer=peer, x_forwarded_for=CLIENT)
+    assert told_of(caplog, peer=peer, forwarded=f'by={STRANGER};for="{CLIENT}:4711"')
+    assert not told_of(caplog, peer=peer)
+
+
+@pytest.mark.ids("HT-08")
+@pytest.mark.parametrize("peer", [CLIENT, "2001:db8::7"])
+def test_a_server_that_has_read_the_fields_itself_gives_no_reason_to_warn(caplog, peer):
+    assert not told_of(caplog, peer=peer, x_forwarded_for=f"{STRANGER}, {peer}")
+    assert not told_of(caplog, peer=peer, forwarded=f'for={STRANGER}, for="[{peer}]:4711";proto=https')
+
+
+@pytest.mark.ids("HT-08", "AU-08")
+@pytest.mark.parametrize(
+    ("proxies", "client", "counted"),
+    [
+        ([], "127.0.0.1", ""),
+        ([], "::1", ""),
+        ([], "", ""),
+        ([], CLIENT, CLIENT),
+        ([], PROXY, PROXY),
+        ([], "testclient", "testclient"),
+        (["10.0.0.0/8"], "127.0.0.1", ""),  # one that was named does not stand for one that was not
+        (["127.0.0.0/8"], "127.0.0.1", "127.0.0.1"),
+    ],
+)
+def test_who_comes_from_this_machine_and_was_not_named_is_counted_under_no_address(proxies, client, counted):
+    assert read_proxies(proxies).counted_as(client) == counted

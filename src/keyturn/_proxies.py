@@ -6,8 +6,11 @@ a proxy that writes the one hands on the other as a client sent it, so believing
 
 from __future__ import annotations
 
+import logging
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Final, TypeAlias
 
@@ -23,6 +26,9 @@ _SOCKET: Final = "unix"
 #: Proxies in a row that are believed; nobody has more, and a field may be long.
 _MOST_HOPS: Final = 32
 _SCHEMES: Final = ("http", "https")
+#: What stands between the addresses of ``X-Forwarded-For`` and ``Forwarded``.
+_BETWEEN: Final = re.compile(r"[,;=\s]+")
+_log = logging.getLogger("keyturn")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +57,17 @@ class Proxies:
             scheme=_same_kind(scheme, websocket=request.websocket) if scheme in _SCHEMES else request.scheme,
             headers=_with_host(request.headers, host) if host else request.headers,
         )
+
+    def counted_as(self, client: str) -> str:
+        """Give the address that a client is counted under, empty where it has none of its own.
+
+        Whoever comes from this machine and was not named is mostly a proxy with all users behind it: counting its
+        address would let one guesser shut out all of them.
+
+        Args:
+            client: the peer of a request that was `seen_through`.
+        """
+        return "" if _is_here(client) and not self._trusts(client) else client
 
     def _trusts(self, peer: str) -> bool:
         if not peer:
@@ -95,6 +112,40 @@ def _address(text: str) -> Address | None:
         return None
     mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
     return mapped or address
+
+
+@lru_cache(maxsize=1024)  # an address asks often or never
+def _is_here(peer: str) -> bool:
+    address = _address(peer)
+    return address is not None and address.is_loopback
+
+
+class UnnamedProxy:
+    """Says once, in the log, that a proxy is at work which the configuration does not name."""
+
+    __slots__ = ("_told",)
+
+    def __init__(self) -> None:
+        self._told = False
+
+    def look_at(self, request: Request) -> None:
+        """Look at a request where no proxy is trusted; what its fields say is never told."""
+        if not self._told and _comes_by_proxy(request):
+            self._told = True
+            _log.warning(
+                "a proxy stands in front, and trusted_proxies names none: clients cannot be told apart by address, "
+                "so throttling by address covers all of them together or nobody"
+            )
+
+
+def _comes_by_proxy(request: Request) -> bool:
+    """Say whether a proxy's fields came along that the server itself has not read: if it has, the peer is in them."""
+    told = [*request.header_values(b"x-forwarded-for"), *request.header_values(b"forwarded")]
+    if not told:
+        return False
+    peer = _address(request.peer)
+    hops = (hop for line in told for hop in _BETWEEN.split(line)[-_MOST_HOPS:])
+    return peer is None or all(_address(hop) != peer for hop in hops)
 
 
 def _last(request: Request, name: bytes) -> str:

@@ -17,7 +17,7 @@ from ._application import async_faults, client_faults
 from ._build import Chance, build_flows, open_keys
 from ._colour import Bridge, Caller, call_blocking, resolve
 from ._doors import Asked, async_caller, blocking_faults, run_async, throttle_faults
-from ._proxies import read_proxies
+from ._proxies import UnnamedProxy, read_proxies
 from .errors import ConfigurationError, KeyturnError
 from .events import Listener, ReplyHook
 from .http import routes
@@ -99,6 +99,7 @@ class Service:
             proxies=read_proxies(trusted_proxies),
             chance=chance,
         )
+        self._unnamed_proxy = UnnamedProxy()
         self._parts = self._build(inputs)
 
     # --- the parts -------------------------------------------------------------------------------------------------
@@ -255,7 +256,7 @@ class Service:
         )  # fmt: skip
         core = Core(
             settings=inputs.settings, flows=flows, guard=guard, users=inputs.users, throttle=Asked(inputs.throttle, call),
-            clock=clock, call=call, clients=clients, reply_hooks=inputs.reply_hooks,
+            clock=clock, call=call, clients=clients, proxies=inputs.proxies, reply_hooks=inputs.reply_hooks,
         )  # fmt: skip
         return Parts(inputs=inputs, core=core, take_cookies=CookieTaker(inputs.settings.cookie_names))
 
@@ -278,7 +279,10 @@ class Service:
 
     def _seen(self, request: Request) -> Request:
         proxies = self._parts.inputs.proxies
-        return proxies.seen_through(request) if proxies else request
+        if proxies:
+            return proxies.seen_through(request)
+        self._unnamed_proxy.look_at(request)
+        return request
 
     def _run(self, coroutine: Coroutine[Any, Any, T]) -> Awaitable[T]:
         return run_async(coroutine, self._parts.inputs.store, self._bridge())

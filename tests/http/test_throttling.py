@@ -331,6 +331,49 @@ def test_what_a_client_writes_before_the_proxys_own_word_counts_for_nothing():
     assert behind(front, "203.0.113.99, 198.51.100.66").code == "rate_limited"
 
 
+@pytest.mark.ids("AU-08")
+@pytest.mark.parametrize("here", ["127.0.0.1", "127.8.9.10", "::1", "::ffff:127.0.0.1", ""])
+def test_behind_a_proxy_on_this_machine_that_nobody_named_one_guesser_shuts_out_nobody_else(here):
+    front = a_front()
+    for number in range(150):
+        login(front, f"user {number}", "no", peer=here)
+    assert login(front, peer=here).status == 200
+    # each name is limited all the same
+    assert wrong(front, 12, peer=here) == ["invalid_credentials"] * 10 + ["rate_limited"] * 2
+
+
+@pytest.mark.ids("AU-08")
+@pytest.mark.parametrize("proxies", [("127.0.0.1",), ("unix", "127.0.0.0/8")])
+def test_a_proxy_on_this_machine_that_is_named_and_tells_no_client_counts_itself(proxies):
+    front = a_front(trusted_proxies=proxies)
+    for number in range(100):
+        login(front, f"user {number}", "no", peer="127.0.0.1")
+    assert login(front, peer="127.0.0.1").code == "rate_limited"
+
+
+@pytest.mark.ids("RT-16")
+def test_refreshes_behind_a_proxy_on_this_machine_that_nobody_named_share_no_address():
+    front = a_front(throttle=Limits(refresh_per_address="5/minute"))
+    request = front.request("POST", "/auth/refresh", headers=PAGE, cookies=login(front).cookies)
+
+    def refreshed(peer):
+        return [Answer(drive(front.service.handle(request._replace(peer=peer)))).status for _ in range(7)]
+
+    assert refreshed("127.0.0.1") == [200] * 7
+    assert refreshed("192.0.2.7") == [200] * 5 + [429] * 2
+
+
+@pytest.mark.ids("HT-08", "AU-08")
+def test_a_proxy_that_nobody_named_is_told_of_once_and_what_it_said_never(caplog):
+    front = a_front()
+    with caplog.at_level(logging.WARNING, "keyturn"):
+        for number in range(3):
+            behind(front, f"203.0.113.{number}")
+    (record,) = caplog.records
+    assert "trusted_proxies" in record.getMessage()
+    assert "203.0.113" not in caplog.text
+
+
 @pytest.mark.ids("HT-08")
 def test_in_development_the_host_that_a_trusted_proxy_names_is_judged():
     from keyturn import Settings

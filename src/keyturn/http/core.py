@@ -37,6 +37,7 @@ class Core:
     throttle: Throttle
     clock: Callable[[], datetime]
     call: Caller
+    proxies: Proxies
     clients: Mapping[str, RegisteredClient]
     reply_hooks: tuple[ReplyHook, ...] = ()
 

@@ -74,7 +74,8 @@ def presented_token(
 
 def refreshing(core: Core, request: Request, presented: Presented) -> Attempt:
     """Give the attempt of a refresh whose token was found genuine."""
-    return Attempt("refresh", core.clock(), core.settings.realm, request.peer, session_id=presented.token.session_id)
+    address = core.proxies.counted_as(request.peer)
+    return Attempt("refresh", core.clock(), core.settings.realm, address, session_id=presented.token.session_id)
 
 
 async def admitted(core: Core, attempt: Attempt) -> Admission:

@@ -84,9 +84,8 @@ def _transport(core: Core, body: Mapping[str, Any]) -> Transport:
 
 def _attempt(core: Core, request: Request, action: Literal["login", "step_up"], **more: str) -> Attempt:
     digest = presented_digest(credentials.binding(request, core.settings))
-    return Attempt(
-        action, core.clock(), core.settings.realm, request.peer, browser=digest.hex() if digest else "", **more
-    )
+    address = core.proxies.counted_as(request.peer)
+    return Attempt(action, core.clock(), core.settings.realm, address, browser=digest.hex() if digest else "", **more)
 
 
 async def admitted(
