@@ -22,8 +22,8 @@ PROMISES = (ROOT / "docs/security-checklist.md", ROOT / "docs/regressions.md")
 _BLOCK = re.compile(r"(<!-- made: (.+?) -->\n)(.*?)(<!-- end -->)", re.DOTALL)
 _ROW = re.compile(r"\| ([A-Z]+-?\d+) \| (.*) \| ([^|]*) \|")
 _SUITES = (
-    (re.compile(r"tests/stores/test_(memory|sqlite)\.py::Test\w+::"), "the store suite"),
-    (re.compile(r"tests/(starlette|fastapi)/test_conformance\.py::Test\w+::"), "the HTTP suite"),
+    (re.compile(r"tests/stores/test_(memory|sqlite|sqlalchemy|mariadb)\.py::Test\w+::"), "the store suite"),
+    (re.compile(r"tests/(starlette|fastapi|flask)/test_conformance\.py::Test\w+::"), "the HTTP suite"),
 )
 NOT_YET = "not yet"
 

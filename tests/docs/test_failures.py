@@ -4,8 +4,6 @@ import ast
 import re
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs/explanation/failures.md"
 ROW = re.compile(r"^\| [^|]+ \| [^|]+ \| `(test_\w+\.py)`: `(test_\w+)` \|$")
@@ -20,7 +18,6 @@ def played() -> set[tuple[str, str]]:
     }
 
 
-@pytest.mark.ids("ST-05")
 def test_every_failure_in_the_table_is_played_and_every_one_that_is_played_is_in_the_table():
     lines = [line for line in PAGE.read_text().splitlines() if line.startswith("| ")]
     rows = [line for line in lines if not line.startswith("| what happens")]

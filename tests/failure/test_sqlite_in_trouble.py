@@ -72,7 +72,7 @@ def test_a_missing_folder_is_trouble_and_no_crash(tmp_path: Path) -> None:
         assert sign_in(client) == 200, "the trouble went away and the store did not notice"
 
 
-@pytest.mark.ids("ST-05", "DS-02")
+@pytest.mark.ids("ST-05")
 @pytest.mark.parametrize("server", ["sqlite"], indirect=True)
 def test_a_full_disk_refuses_new_sessions_and_loses_none(server: Server) -> None:
     alice = Program(server.port, "alice")

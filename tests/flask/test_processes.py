@@ -97,7 +97,7 @@ def _refreshed_by_many(shop, *, clients, rounds):
     return turns
 
 
-@pytest.mark.ids("P1", "P3", "ST-04")
+@pytest.mark.ids("P1", "P3")
 @pytest.mark.parametrize(
     ("workers", "store"),
     [("threads, loaded before the fork", "sqlite"), ("gevent", "postgresql_url")],

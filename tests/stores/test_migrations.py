@@ -24,7 +24,6 @@ from keyturn.stores.sqlalchemy.migrations._running import _LOCK, VERSION_TABLE, 
 from keyturn.stores.sqlalchemy.tables import VERSION, metadata
 from keyturn.testing._store_stage import NOW, UNTIL, Stage
 
-pytestmark = pytest.mark.ids("ST-02")
 OURS = {*metadata.tables, VERSION_TABLE}
 AWAITING = {"postgresql": "postgresql+asyncpg", "mysql": "mysql+aiomysql"}
 
@@ -366,6 +365,7 @@ def test_the_commands_tell_what_they_did(url, capsys):
     assert run("sql", url)[1] == sql(url)
 
 
+@pytest.mark.ids("ST-01")
 @pytest.mark.parametrize("command", ["upgrade", "downgrade", "current"])
 @pytest.mark.parametrize("scheme", ["postgresql", "postgresql+asyncpg", "mysql", "mysql+aiomysql"])
 def test_a_password_is_never_printed(command, scheme, capsys):
@@ -377,12 +377,14 @@ def test_a_password_is_never_printed(command, scheme, capsys):
     assert "Traceback" not in told.err
 
 
+@pytest.mark.ids("ST-01")
 def test_the_wrong_password_is_refused_without_showing_it(mariadb, capsys):
     url = mariadb.url.replace("root@", "root:S3kr3t@")
     assert main(["current", url]) == 1
     assert "S3kr3t" not in "".join(capsys.readouterr())
 
 
+@pytest.mark.ids("ST-01")
 @pytest.mark.parametrize("nonsense", ["S3kr3t", "oracle+nothing://u:S3kr3t@h/d", ""])
 def test_what_is_no_address_is_a_usage_error_that_does_not_repeat_it(nonsense, capsys):
     with pytest.raises(SystemExit) as left:

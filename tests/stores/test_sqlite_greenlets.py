@@ -46,7 +46,6 @@ print("all kept")
 USE_IT = "drive(early.find('default', 'nobody', now=a_row().created_at)); early.close()"
 
 
-@pytest.mark.ids("ST-04")
 @pytest.mark.parametrize("use_it", ["", USE_IT], ids=["unused before", "used before"])
 def test_greenlets_never_wait_at_a_lock_of_the_time_before(use_it, tmp_path):
     done = subprocess.run(
