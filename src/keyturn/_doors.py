@@ -69,7 +69,7 @@ class Coroutines:
         """Give a user's live sessions."""
         return await self._flows.ends.find(subject)
 
-    async def purge(self, before: datetime | None, step: int, progress: Callable[[int], None] | None) -> int:
+    async def purge(self, before: datetime | None, step: int | None, progress: Callable[[int], None] | None) -> int:
         """Delete what was over."""
         return await self._flows.ends.purge(before, step, progress)
 
@@ -132,6 +132,7 @@ class Asked:
         self._throttle = throttle
         self._call = call
         self.colour: Colour = getattr(throttle, "colour", "both")
+        self._proven: Callable[..., None] | None = getattr(throttle, "proven", None)
         self._at_once: Callable[[Attempt], Admission | None] | None = getattr(throttle, "at_once", None)
 
     async def admit(self, attempt: Attempt) -> Admission:
@@ -155,6 +156,11 @@ class Asked:
         """Give back what a login or step-up was counted with."""
         give_back = partial(self._throttle.succeeded, attempt, admission, now=now, browser=browser)
         await (give_back() if self.colour == "both" else self._called(give_back))
+
+    def proven(self, session_id: str, browser: str, *, now: datetime) -> None:
+        """Tell that a browser is a session's own, if the throttle wants to know."""
+        if self._proven is not None:
+            self._proven(session_id, browser, now=now)
 
     async def _called(self, ask: Callable[[], Coroutine[Any, Any, T]]) -> T:
         async def awaited() -> T:

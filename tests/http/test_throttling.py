@@ -9,6 +9,7 @@ from queue import SimpleQueue
 import pytest
 
 from keyturn import ConfigurationError, Limits, Service
+from keyturn._binding import binding_digest
 from keyturn._colour import drive
 from keyturn.events import LoginFailed
 from keyturn.http.routes import ROUTES
@@ -281,6 +282,50 @@ def test_what_is_not_genuine_is_counted_for_nobody():
     for _ in range(100):
         assert front.send("POST", "/auth/refresh", json={"refresh_token": forged}).code == "token_invalid"
     assert device.refresh().status == 200
+
+
+def refresh(front, cookies, binding=None, peer="198.51.100.66"):
+    kept = {name: value for name, value in cookies.items() if name != BIND}
+    jar = kept if binding is None else {**kept, BIND: binding}
+    request = front.request("POST", "/auth/refresh", headers=PAGE, cookies=jar)
+    return Answer(drive(front.service.handle(request._replace(peer=peer))))
+
+
+@pytest.mark.ids("RT-16")
+@pytest.mark.parametrize(
+    "planted", [lambda number: None, lambda number: "A" * 43, lambda number: f"{number:043}"],
+    ids=["no binding", "a wrong one", "many"],
+)  # fmt: skip
+@pytest.mark.parametrize("shared", [False, True])
+def test_a_leaked_token_without_its_binding_keeps_nobody_from_refreshing(planted, shared, tmp_path):
+    throttle = SqliteThrottle(tmp_path / "counters.db") if shared else Limits()
+    front = a_front(throttle=throttle)
+    leaked = login(front).cookies
+    mine = {**leaked, **refresh(front, leaked, leaked[BIND]).cookies}
+    codes = [refresh(front, leaked, planted(number)).code for number in range(100)]
+    # all who cannot show the binding share one count: many bindings are no more tries than one
+    most = 60 + 6 * shared
+    assert codes == ["binding_mismatch"] * most + ["rate_limited"] * (100 - most)
+    asked = len(front.store.calls)
+    assert refresh(front, leaked, planted(0)).code == "rate_limited"
+    assert len(front.store.calls) == asked
+    assert refresh(front, mine, mine[BIND]).status == 200
+    if shared:
+        throttle.close()
+
+
+@pytest.mark.ids("RT-16", "ST-05")
+def test_a_throttle_that_fails_to_learn_of_a_sessions_browser_costs_no_answer(caplog):
+    class Forgetful(MemoryThrottle):
+        def proven(self, session_id, browser, *, now):
+            raise RuntimeError(browser)
+
+    front = a_front(throttle=Forgetful())
+    with caplog.at_level(logging.WARNING, "keyturn"):
+        jar = login(front).cookies
+    assert refresh(front, jar, jar[BIND]).status == 200
+    assert "RuntimeError" in caplog.text
+    assert binding_digest(jar[BIND]).hex() not in caplog.text
 
 
 @pytest.mark.ids("RT-16")
@@ -594,7 +639,8 @@ def test_a_users_rows_are_bounded_however_often_they_sign_in():
     purged = drive(front.store.behind.purge(front.clock(), limit=1000))
     assert purged.count == 55
     assert len(front.picture()[0]) == 5
-    assert len(front.service.throttle) == 1  # the browsers of one user; all that was counted was given back
+    # the browsers of one user, and each session's own (of all users a bounded table); what was counted was given back
+    assert len(front.service.throttle) == 1 + 60
 
 
 @pytest.mark.ids("RT-16")

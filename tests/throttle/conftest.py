@@ -56,8 +56,8 @@ class Counted:
             self.run(self.throttle.succeeded(attempt, admission, now=self.clock(), browser=gets))
         return admission
 
-    def refresh(self, session_id: str = "session", address: str = "192.0.2.7") -> Admission:
-        attempt = Attempt("refresh", self.clock(), "default", address, session_id=session_id)
+    def refresh(self, session_id: str = "session", address: str = "192.0.2.7", browser: str = "") -> Admission:
+        attempt = Attempt("refresh", self.clock(), "default", address, session_id=session_id, browser=browser)
         return self.run(self.throttle.admit(attempt))
 
     def step_up(self, session_id: str = "session") -> Admission:

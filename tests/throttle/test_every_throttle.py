@@ -252,6 +252,16 @@ def test_where_the_address_is_unknown_nobody_shares_a_count_of_it(make):
 
 
 @pytest.mark.ids("AU-08")
+def test_a_known_browser_has_a_count_in_each_realm(make):
+    desk = make()
+    there = desk.attempt()._replace(realm="staff")
+    desk.run(desk.throttle.succeeded(there, Admission(), now=desk.clock(), browser=MINE))
+    desk.sign_in(gets=MINE)
+    assert failures(desk, 13, browser=MINE) == 10
+    assert desk.run(desk.throttle.admit(there._replace(browser=MINE))).wait is None
+
+
+@pytest.mark.ids("AU-08")
 def test_realms_have_users_of_their_own(make):
     desk = make()
     failures(desk, 10)
@@ -278,6 +288,35 @@ def test_refreshes_of_a_session_are_limited_and_come_back_with_time(make, kind):
     assert [desk.refresh().wait is None for _ in range(2)] == [True, False]
     desk.clock.advance(60)
     assert sum(desk.refresh().wait is None for _ in range(60)) == 30 + share
+
+
+@pytest.mark.ids("RT-16")
+@pytest.mark.parametrize("theirs", [lambda number: "", lambda number: OTHERS, lambda number: f"{number:064x}"])
+def test_a_sessions_own_browser_refreshes_whatever_others_do_with_its_token(make, kind, theirs):
+    desk = make(Limits(refresh_per_session="30/minute"))
+    share = 0 if kind == "memory" else 3
+    desk.throttle.proven("session", MINE, now=desk.clock())
+    assert sum(desk.refresh(browser=theirs(number)).wait is None for number in range(60)) == 30 + share
+    assert sum(desk.refresh(browser=MINE).wait is None for _ in range(60)) == 30 + share
+
+
+@pytest.mark.ids("RT-16")
+def test_a_browser_is_the_own_one_of_its_session_and_of_no_other(make, kind):
+    desk = make(Limits(refresh_per_session="30/minute"))
+    desk.throttle.proven("another", MINE, now=desk.clock())
+    for _ in range(60):
+        desk.refresh()
+    assert desk.refresh(browser=MINE).wait is not None
+
+
+@pytest.mark.ids("RT-16")
+def test_a_sessions_own_browser_is_told_apart_where_addresses_are_counted_too(make, kind):
+    desk = make(Limits(refresh_per_session="30/minute", refresh_per_address="1000/minute"))
+    desk.throttle.proven("session", MINE, now=desk.clock())
+    for number in range(60):
+        desk.refresh(browser=f"{number:064x}")
+    assert desk.refresh(browser=MINE).wait is None
+    assert desk.refresh(browser=OTHERS).wait is not None
 
 
 @pytest.mark.ids("RT-16")

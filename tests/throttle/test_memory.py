@@ -3,6 +3,7 @@
 import gc
 import pickle
 import tracemalloc
+from datetime import timedelta
 
 import pytest
 
@@ -44,6 +45,19 @@ def test_a_flood_of_sessions_fills_no_memory():
     assert len(throttle) <= 1024
 
 
+@pytest.mark.ids("DS-02", "RT-16")
+def test_a_flood_of_sessions_with_browsers_fills_no_memory_and_the_youngest_stay_known():
+    throttle = MemoryThrottle(size=1024)
+    now = START
+    for number in range(5_000):
+        now += timedelta(seconds=1)
+        throttle.proven(f"session {number}", "a" * 64, now=now)
+    assert len(throttle) <= 1024
+    mine = Attempt("refresh", now, session_id="session 4999", browser="a" * 64)
+    assert throttle.counted(mine) == mine
+    assert throttle.counted(mine._replace(browser="b" * 64)).browser == ""
+
+
 @pytest.mark.ids("AU-08", "DS-02")
 def test_users_that_sign_in_from_new_browsers_again_and_again_fill_no_memory():
     throttle = MemoryThrottle(size=1024)
@@ -62,7 +76,8 @@ def test_what_is_in_memory_is_digests():
     drive(throttle.succeeded(attempt, admission, now=START, browser="c" * 64))
     drive(throttle.admit(attempt))
     drive(throttle.admit(Attempt("refresh", START, address="192.0.2.77", session_id="s")))
-    tables = pickle.dumps([table._sets for table in (*throttle._counts.values(), throttle._known)])
+    throttle.proven("very-secret-session", "c" * 64, now=START)
+    tables = pickle.dumps([table._sets for table in (*throttle._counts.values(), throttle._known, throttle._proven)])
     assert b"very-secret" not in tables
     assert b"192.0.2" not in tables
     assert b"c" * 16 not in tables

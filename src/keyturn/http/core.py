@@ -15,7 +15,7 @@ from ..keyrings import KeySource
 from ..messages import CookieTaker
 from ..settings import Settings
 from ..stores import SessionStore
-from ..throttle import Throttle
+from ..throttle import Informed, Throttle
 from ..users import RegisteredClient, Users
 from .credentials import Reader
 from .guard import Guard
@@ -34,7 +34,7 @@ class Core:
     flows: Flows
     guard: Guard
     users: Users
-    throttle: Throttle
+    throttle: Informed
     clock: Callable[[], datetime]
     call: Caller
     proxies: Proxies

@@ -27,7 +27,8 @@ class Attempt(NamedTuple):
         address: the client's, as told by the server and the trusted proxies; empty where unknown.
         username: as typed, for a login; existing or not makes no difference.
         session_id: for a refresh or a step-up, once its token was found genuine.
-        browser: the digest of a binding cookie that came along, hexadecimal: a known browser may count for itself.
+        browser: the digest of a binding cookie that came along, hexadecimal: a browser that is known for this user, or
+            this session, may count for itself.
     """
 
     action: Literal["login", "step_up", "refresh"]
@@ -66,6 +67,8 @@ class Throttle(Protocol):
 
     It raises where it cannot tell, and then the attempt is refused with 503 (ST-05). One that blocks or awaits may
     offer ``at_once(attempt) -> Admission | None`` too: asked first, it answers what needs neither a thread nor a turn.
+    One that counts a session's own browser apart offers ``proven(session_id, browser, *, now)`` too: told, with the
+    digest of its binding cookie, whenever that browser was given tokens. It returns at once.
     """
 
     @property
@@ -86,6 +89,14 @@ class Throttle(Protocol):
             browser: the digest of the binding cookie that the sign-in gives to this browser, hexadecimal; it signed
                 this user in, and counts for itself from now on.
         """
+        ...
+
+
+class Informed(Throttle, Protocol):
+    """A throttle as endpoints see it: every one can be told which browser is a session's own."""
+
+    def proven(self, session_id: str, browser: str, *, now: datetime) -> None:
+        """Tell that a browser, by the digest of its binding cookie, is the session's own."""
         ...
 
 

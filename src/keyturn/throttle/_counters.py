@@ -90,11 +90,16 @@ def remembered(attempt: Attempt, browser: str, digest: Digest) -> bytes:
 
 
 def of_refresh(attempt: Attempt, limits: Limits, digest: Digest) -> tuple[Counter, ...]:
-    """Give the counters of a refresh."""
+    """Give the counters of a refresh.
+
+    Args:
+        attempt: with a browser only where that is known for the session's own, which has a count of its own.
+    """
     counters: list[Counter] = []
     if limits.refresh_per_session:
         kind = "refresh_per_session"
-        counters.append(Counter(kind, limits.refresh_per_session, digest(kind, attempt.realm, attempt.session_id)))
+        id_ = digest(kind, attempt.realm, attempt.session_id, attempt.browser)
+        counters.append(Counter(kind, limits.refresh_per_session, id_))
     if limits.refresh_per_address and (place := network(attempt.address)):
         kind = "refresh_per_address"
         counters.append(Counter(kind, limits.refresh_per_address, digest(kind, attempt.realm, place)))

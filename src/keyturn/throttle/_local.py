@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 from .._colour import drive
@@ -33,18 +33,26 @@ class LocalShare:
             )
         )  # fmt: skip
         # What all workers together have refused stays refused until then: refreshes are never given back.
-        self._refused: Table[tuple[str, str], int] = Table(SIZE)
+        self._refused: Table[tuple[str, str, str], int] = Table(SIZE)
+
+    def proven(self, session_id: str, browser: str, *, now: datetime) -> None:
+        """Count a session's own browser for itself from now on."""
+        self._share.proven(session_id, browser, now=now)
+
+    def counted(self, attempt: Attempt) -> Attempt:
+        """Give a refresh as it is counted: without a browser that is not known for the session's own."""
+        return self._share.counted(attempt)
 
     def admit(self, attempt: Attempt) -> Admission | None:
         """Let a refresh go on within the share, refuse what was refused before; None: the others must be asked."""
         admission = drive(self._share.admit(attempt))
         if admission.wait is None:
             return admission
-        left = (self._refused.get(_who(attempt)) or 0) - micros(attempt.at)
+        left = (self._refused.get(_who(self.counted(attempt))) or 0) - micros(attempt.at)
         return Admission(wait=timedelta(microseconds=left)) if 0 < left <= self._longest else None
 
     def refused(self, attempt: Attempt, admission: Admission) -> None:
-        """Note what the others said."""
+        """Note what the others said of an attempt as it is counted."""
         if admission.wait is not None:
             self._refused.put(_who(attempt), micros(attempt.at + admission.wait), micros(attempt.at))
 
@@ -55,9 +63,9 @@ class LocalShare:
         return max(limit.span for limit in (limits.refresh_per_session, limits.refresh_per_address) if limit)
 
 
-def _who(attempt: Attempt) -> tuple[str, str]:
-    # Whichever of the two was refused, the two together are.
-    return attempt.session_id, attempt.address
+def _who(attempt: Attempt) -> tuple[str, str, str]:
+    # Whichever of them was refused, they together are.
+    return attempt.session_id, attempt.browser, attempt.address
 
 
 def _share(limit: Limit | None) -> Limit | None:

@@ -59,7 +59,8 @@ class SharedThrottle:
     """Counts in rows that all workers share.
 
     Refreshes are counted by each worker for itself up to a tenth of the limit, and only beyond that in the rows: an
-    honest client costs no row and no turn. So with W workers a session gets at most (1 + W / 10) times its limit.
+    honest client costs no row and no turn. So with W workers a session gets at most (1 + W / 10) times its limit; once
+    for its own browser and once for all who show none or another. Each worker learns by itself which is its own.
 
     Args:
         counters: where the rows are.
@@ -79,6 +80,10 @@ class SharedThrottle:
         """Give the answer where it needs no row; None where it does."""
         return self._local.admit(attempt) if attempt.action == "refresh" else None
 
+    def proven(self, session_id: str, browser: str, *, now: datetime) -> None:
+        """Count a session's own browser for itself from now on, in this worker."""
+        self._local.proven(session_id, browser, now=now)
+
     async def admit(self, attempt: Attempt) -> Admission:
         """Count an attempt, or say how long to wait and count nothing.
 
@@ -89,8 +94,9 @@ class SharedThrottle:
             return known
         now = micros(attempt.at)
         if attempt.action == "refresh":
-            admission = await self._taken(of_refresh(attempt, self.limits, self._digest), now)
-            self._local.refused(attempt, admission)
+            counted = self._local.counted(attempt)
+            admission = await self._taken(of_refresh(counted, self.limits, self._digest), now)
+            self._local.refused(counted, admission)
             return admission
         of = of_login if attempt.action == "login" else of_step_up
         concerned = of(attempt, self.limits, self._digest)

@@ -14,7 +14,7 @@ from ..limits import LIMIT_NAMES, Limits
 from . import FREE, Admission, Attempt
 from ._counters import Concerned, Counter, of_login, of_refresh, of_step_up, remembered
 from ._keys import digest
-from ._known import Known, knows, learnt
+from ._known import REMEMBERED, Known, knows, learnt
 from ._table import Table
 from ._window import given_back, micros, taken, wait
 
@@ -32,7 +32,7 @@ class MemoryThrottle:
 
     Args:
         limits: those of protocol section 9 where left out.
-        size: counters of each kind, and users whose browsers are remembered, at most.
+        size: counters of each kind, users whose browsers are remembered, and sessions whose are, at most.
     """
 
     colour: Colour = "both"
@@ -45,13 +45,15 @@ class MemoryThrottle:
         self._lock = threading.Lock()
         self._counts: dict[str, Table[bytes | int, int]] = {name: Table(size) for name in LIMIT_NAMES}
         self._known: Table[bytes, Known] = Table(size)
+        # Sessions with the browsers that are their own, and when that was last seen.
+        self._proven: Table[int, int] = Table(size)
 
     def anew(self) -> MemoryThrottle:
         """Give another with the same limits that has counted nothing."""
         return MemoryThrottle(self.limits, size=self._size)
 
     def __len__(self) -> int:
-        return len(self._known) + sum(map(len, self._counts.values()))
+        return len(self._known) + len(self._proven) + sum(map(len, self._counts.values()))
 
     async def admit(self, attempt: Attempt) -> Admission:
         """Count an attempt, or say how long to wait and count nothing."""
@@ -70,6 +72,21 @@ class MemoryThrottle:
             self._give_back(admission.held or (), at)
             if browser and attempt.username:
                 self._remember(attempt, browser, at)
+
+    def proven(self, session_id: str, browser: str, *, now: datetime) -> None:
+        """Count a session's own browser for itself from now on.
+
+        Whoever holds a token of the session without its binding cookie shares one count with all who do: it never
+        touches the owner's, and trying many cookies makes it no larger.
+        """
+        at = micros(now)
+        with self._lock:
+            self._proven.put(hash((session_id, browser)), at, at - REMEMBERED)
+
+    def counted(self, attempt: Attempt) -> Attempt:
+        """Give a refresh as it is counted: without a browser that is not known for the session's own."""
+        is_own = not attempt.browser or self._proven.get(hash((attempt.session_id, attempt.browser))) is not None
+        return attempt if is_own else attempt._replace(browser="")
 
     def _chosen(self, concerned: Concerned, now: int) -> Sequence[Counter]:
         is_known = knows(self._known.get(concerned.user), concerned.browser, now)
@@ -104,9 +121,12 @@ class MemoryThrottle:
         limit = self.limits.refresh_per_session
         if limit is None or self.limits.refresh_per_address is not None:
             with self._lock:
-                return self._take(of_refresh(attempt, self.limits, self._digest), now)
+                return self._take(of_refresh(self.counted(attempt), self.limits, self._digest), now)
         table, key = self._counts["refresh_per_session"], hash(attempt.session_id)
         with self._lock:
+            if attempt.browser:
+                own = hash((attempt.session_id, attempt.browser))
+                key = own if self._proven.get(own) is not None else key
             until = table.entries(key).get(key, 0)
             if until <= now:  # as nearly always
                 table.put(key, now + limit.interval, now)

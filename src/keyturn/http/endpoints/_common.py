@@ -75,7 +75,10 @@ def presented_token(
 def refreshing(core: Core, request: Request, presented: Presented) -> Attempt:
     """Give the attempt of a refresh whose token was found genuine."""
     address = core.proxies.counted_as(request.peer)
-    return Attempt("refresh", core.clock(), core.settings.realm, address, session_id=presented.token.session_id)
+    browser = presented.binding.hex() if presented.binding else ""
+    return Attempt(
+        "refresh", core.clock(), core.settings.realm, address, session_id=presented.token.session_id, browser=browser
+    )
 
 
 async def admitted(core: Core, attempt: Attempt) -> Admission:
@@ -108,12 +111,24 @@ async def given_back(core: Core, attempt: Attempt, admission: Admission, browser
 
 def answer(core: Core, request: Request, outcome: Outcome) -> Reply:
     """Give the token answer for what a flow gave; the binding cookie is sent again with its old value."""
+    _tell_own(core, outcome)
     binding = outcome.pair.binding
     if binding is None and outcome.session.binding is not None:
         binding = credentials.binding(request, core.settings)
     return replies.token_answer(
         outcome.pair, outcome.session, core.settings, now=outcome.pair.issued_at, binding=binding
     )
+
+
+def _tell_own(core: Core, outcome: Outcome) -> None:
+    """Tell the throttle whose session this is, by the row and not by what came: it is right whoever asked."""
+    session = outcome.session
+    if session.binding is None:
+        return
+    try:
+        core.throttle.proven(session.id, session.binding.hex(), now=outcome.pair.issued_at)
+    except Exception as error:  # noqa: BLE001 - the session has turned, and its answer must not be lost
+        _log.warning("a throttle could not be told of a session's browser: %s", kind_and_place(error))
 
 
 async def hooked(
