@@ -8,6 +8,7 @@ from pathlib import Path
 
 from keyturn._seals import SealedRing
 from keyturn.keyrings import now_utc
+from keyturn.stores.sqlalchemy import SqlAlchemyStore
 
 from . import people
 from .measure import Effort
@@ -19,8 +20,6 @@ from .serving.postgresql import make_tables
 
 NAME = "purge_postgresql"
 DEAD = 1_000_000
-#: Writers do not wait for each other here as they do in SQLite, for which the usual step is chosen.
-STEP = 1_000
 
 
 def run(effort: Effort) -> list[Table]:
@@ -32,7 +31,7 @@ def run(effort: Effort) -> list[Table]:
     for name, purge in KINDS.items():
         with tempfile.TemporaryDirectory(prefix="keyturn-bench-") as folder:
             found[name] = _measured(Path(folder), dead, purge, effort)
-    return [table(found, dead, "PostgreSQL", STEP)]
+    return [table(found, dead, "PostgreSQL", SqlAlchemyStore.purge_step)]
 
 
 def _measured(folder: Path, dead: int, purge: Callable[[Stage], Purge], effort: Effort) -> Found:
@@ -46,4 +45,4 @@ def _measured(folder: Path, dead: int, purge: Callable[[Stage], Purge], effort: 
         seals = SealedRing(ring, "default")
         known = map(living.known, range(dead, dead + LIVING))
         tokens = [seals.seal(id_, 0, seed, now) for id_, seed in known]
-        return Stage(database.url, ring, tokens, STEP).measure(purge, effort)
+        return Stage(database.url, ring, tokens).measure(purge, effort)

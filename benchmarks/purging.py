@@ -13,8 +13,8 @@ from datetime import timedelta
 from pathlib import Path
 
 from keyturn.keyrings.static import StaticKeys
-from keyturn.sessions import PURGE_STEP, Sessions
-from keyturn.stores import SessionStore, open as open_store
+from keyturn.sessions import Sessions
+from keyturn.stores import PURGE_STEP, SessionStore, open as open_store
 
 from . import people
 from .measure import Effort, percentile
@@ -53,12 +53,10 @@ class Stage:
         address: the store's.
         ring: the keys that the tokens are sealed with.
         tokens: those of the living.
-        step: how many rows a step of the purge looks at.
     """
 
-    def __init__(self, address: str, ring: StaticKeys, tokens: list[str], step: int = PURGE_STEP) -> None:
+    def __init__(self, address: str, ring: StaticKeys, tokens: list[str]) -> None:
         self.address = address
-        self.step = step
         self.store = open_store(address)
         self.doors = doors(self.store, ring)
         self._tokens = tokens
@@ -112,12 +110,12 @@ def close(store: SessionStore) -> None:
 
 def here(stage: Stage) -> Purge:
     """Purge in this process, beside the refreshes."""
-    return purged(stage.doors, stage.step)
+    return purged(stage.doors)
 
 
 def elsewhere(stage: Stage) -> Purge:
     """Purge in another process."""
-    command = [sys.executable, "-m", "benchmarks.purging", stage.address, str(stage.step)]
+    command = [sys.executable, "-m", "benchmarks.purging", stage.address]
     told = subprocess.run(command, env=environment(), capture_output=True, text=True, check=True).stdout
     return Purge(**json.loads(told))
 
@@ -126,11 +124,11 @@ def elsewhere(stage: Stage) -> Purge:
 KINDS: Mapping[str, Callable[[Stage], Purge]] = {HERE: here, ELSEWHERE: elsewhere}
 
 
-def purged(door: Sessions, step: int) -> Purge:
+def purged(door: Sessions) -> Purge:
     """Purge, looking at the process's memory after each step."""
     sizes: list[float] = []
     begin = time.perf_counter()
-    rows = door.purge(step=step, progress=lambda _count: sizes.append(_resident_mb()))
+    rows = door.purge(progress=lambda _count: sizes.append(_resident_mb()))
     sizes.append(_resident_mb())
     return Purge(rows, time.perf_counter() - begin, sizes[-1] - sizes[len(sizes) // 10])
 
@@ -142,7 +140,7 @@ def _resident_mb() -> float:
 
 
 def table(found: Mapping[str, Found], dead: int, where: str, step: int = PURGE_STEP) -> Table:
-    """Give the figures of all kinds; `where` names the database."""
+    """Give the figures of all kinds; `where` names the database, `step` is its store's own."""
     before = [time_ for one in found.values() for time_ in one.before]
     rows: dict[str, dict[str, float | str]] = {BEFORE: _times(before)}
     for name, one in found.items():
@@ -178,6 +176,6 @@ def _goals(found: Mapping[str, Found]) -> Iterator[Goal]:
 
 if __name__ == "__main__":
     opened = open_store(sys.argv[1])
-    result = purged(doors(opened, people.keys()), int(sys.argv[2]))
+    result = purged(doors(opened, people.keys()))
     close(opened)
     print(json.dumps({"rows": result.rows, "seconds": result.seconds, "grown": result.grown}))

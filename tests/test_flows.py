@@ -31,6 +31,7 @@ from keyturn.events import (
 from keyturn.keyrings.directory import DirectoryKeys
 from keyturn.keys import rotate_access
 from keyturn.session import Client, EndReason
+from keyturn.stores import PURGE_STEP, Purged
 from keyturn.stores.memory import MemoryStore
 from keyturn.testing.clock import ManualClock
 from keyturn.testing.entropy import CountingEntropy
@@ -237,6 +238,33 @@ def test_a_spent_token_ends_the_session_kills_its_access_tokens_and_is_told(desk
     assert ended.reason is EndReason.REUSE
     assert (alarm.behind, alarm.since_rotation) == (2, timedelta(0))
     assert (alarm.sign_in_client.ip, alarm.client) == ("192.0.2.1", presenter)
+
+
+@pytest.mark.ids("RT-04", "SE-02")
+def test_an_alarm_whose_end_was_carried_out_unanswered_shows_in_every_refusal_that_follows(desk):
+    """Nobody knows then whom the end was told to, so `ReuseDetected` is told at most once, and here never."""
+    device = desk.sign_in()
+    first = device.copy()
+    for _ in range(2):
+        desk.use(desk.refresh(device))
+        desk.advance(HOUR)
+    end = desk.store.end
+
+    async def end_unanswered(*arguments, **more):
+        await end(*arguments, **more)
+        raise StoreError(cause="the connection broke")
+
+    desk.store.end = end_unanswered
+    with pytest.raises(StoreError):
+        desk.ask(first)
+    desk.store.end = end
+    for holder in (first, device):
+        with pytest.raises(SessionEndedError) as caught:
+            desk.ask(holder)
+        assert caught.value.reason == "reuse"
+    assert desk.told(ReuseDetected, SessionEnded) == []
+    refusals = desk.told(RefreshRefused)
+    assert [(fact.reason, fact.session.end_reason) for fact in refusals] == [("reuse", EndReason.REUSE)] * 2
 
 
 @pytest.mark.ids("P4", "RT-04")
@@ -717,6 +745,23 @@ def test_a_purge_walks_in_steps_and_tells_how_far_it_is(desk):
     assert progress
     assert progress == sorted(progress)
     desk.use(desk.refresh(kept))
+
+
+@pytest.mark.ids("ST-04")
+@pytest.mark.parametrize(("own", "step"), [(None, PURGE_STEP), (7, 7), (print, PURGE_STEP)])
+def test_a_purge_takes_the_steps_that_suit_its_store(desk, own, step):
+    """A store may say which; one that says nothing is as good as ever."""
+    steps = []
+
+    class Store:
+        async def purge(self, before, *, limit, after=None):
+            steps.append(limit)
+            return Purged(count=0, cursor=None)
+
+    if own is not None:
+        Store.purge_step = own
+    assert desk.run(replace(desk.flows.ends, store=Store()).purge(None, None)) == 0
+    assert steps == [step]
 
 
 @pytest.mark.ids("RT-18")

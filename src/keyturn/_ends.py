@@ -16,7 +16,7 @@ from .events import Event, Listener, RefreshRequired, SessionEnded
 from .revocation import FloorMap
 from .session import ID_BYTES, Client, EndReason, Session, session_id_text
 from .settings import Settings
-from .stores import ENDED, Revocation, SessionStore
+from .stores import ENDED, Revocation, SessionStore, purge_step
 
 _log = logging.getLogger("keyturn")
 
@@ -130,10 +130,13 @@ class Ends:
         """Give a user's live sessions, oldest first."""
         return await self.store.find(self.settings.realm, subject, now=self.clock())
 
-    async def purge(self, before: datetime | None, limit: int, progress: Callable[[int], None] | None = None) -> int:
+    async def purge(
+        self, before: datetime | None, limit: int | None, progress: Callable[[int], None] | None = None
+    ) -> int:
         """Delete what was over before `before` (now where left out), step by step; give how many rows went."""
         now = self.clock()
         when = before or now
+        limit = purge_step(self.store) if limit is None else limit
         # The first step drops what was announced before its moment: never more than has passed, or an ended session's
         # access tokens would be good again in a process that starts now.
         step = await self.store.purge(min(when, now), limit=limit)

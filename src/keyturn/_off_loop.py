@@ -22,6 +22,8 @@ class OffLoop:
 
     def __getattr__(self, name: str) -> Any:
         verb = getattr(self.behind, name)
+        if not callable(verb):
+            return verb
 
         async def ask(*args: Any, **kwargs: Any) -> Any:
             before = CALLER_BLOCKS.set(True)

@@ -27,8 +27,6 @@ from .users import Principal, Users
 
 T = TypeVar("T")
 
-#: A step of so many rows keeps refreshes waiting no longer than a commit does (benchmarks/purge_sqlite).
-PURGE_STEP: Final = 100
 _NO_ONE: Final = Client()
 
 
@@ -176,14 +174,14 @@ class AsyncSessions:
         return await self._run(self._do.list(subject))
 
     async def purge(
-        self, *, before: datetime | None = None, step: int = PURGE_STEP,
+        self, *, before: datetime | None = None, step: int | None = None,
         progress: Callable[[int], None] | None = None,
     ) -> int:  # fmt: skip
         """Delete sessions that were over before a moment, in bounded steps; give how many rows went.
 
         Args:
             before: aware UTC; now where left out.
-            step: how many rows one step looks at.
+            step: how many rows one step looks at; the store's own choice where left out.
             progress: told the count so far after each step but the last.
         """
         return await self._run(self._do.purge(before, step, progress))
@@ -287,7 +285,7 @@ class Sessions:
         return drive(self._do.list(subject))
 
     def purge(
-        self, *, before: datetime | None = None, step: int = PURGE_STEP,
+        self, *, before: datetime | None = None, step: int | None = None,
         progress: Callable[[int], None] | None = None,
     ) -> int:  # fmt: skip
         """Delete sessions that were over before a moment; see `AsyncSessions.purge`."""

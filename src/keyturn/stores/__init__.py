@@ -21,6 +21,8 @@ from ..session import EndReason, Session
 
 #: The floor of a session that ended: above every generation.
 ENDED: Final = 2**63 - 1
+#: A step of so many rows keeps refreshes waiting no longer than a commit does where only one can write (SQLite).
+PURGE_STEP: Final = 100
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -142,9 +144,16 @@ class SessionStore(Protocol):
         """Delete sessions that expired, idled out or ended before `before`, in one bounded step along the primary key.
 
         `limit` bounds the rows looked at. The first step of a walk also drops log entries whose `until` has passed
-        by `before`.
+        by `before`. A store for which another step is better than `PURGE_STEP` says so in an attribute
+        ``purge_step: int``, which is not required of it.
         """
         ...
+
+
+def purge_step(store: SessionStore) -> int:
+    """Give how many rows one step of a purge looks at where nobody says: the store's own `purge_step`, if it has one."""
+    step = getattr(store, "purge_step", None)  # a wrapper may have a function for every name
+    return step if isinstance(step, int) else PURGE_STEP
 
 
 def open(url: str, *, colour: Literal["sync", "async"] = "sync") -> SessionStore:  # noqa: A001 - reads as stores.open(url)

@@ -30,6 +30,8 @@ T = TypeVar("T")
 
 #: Rows that one statement ends or drops at most where a verb concerns any number of them: some 20 ms of work.
 _STEP: Final = 1000
+#: Others write beside it, and each turn on the network is worth some work: 7 times as fast as steps of a hundred.
+_PURGE_STEP: Final = 1000
 #: A client waits longer; and a refresh that took this long will not be the last.
 _TIMEOUT: Final = timedelta(seconds=10)
 
@@ -50,6 +52,9 @@ class SqlAlchemyStore:
     Raises:
         ConfigurationError: the engine is none, its database is neither PostgreSQL nor MariaDB, or it translates schemas.
     """
+
+    #: How many rows a step of a purge looks at where nobody says.
+    purge_step: Final = _PURGE_STEP
 
     def __init__(self, engine: Engine | AsyncEngine, *, timeout: timedelta = _TIMEOUT) -> None:
         if isinstance(engine, AsyncEngine):
