@@ -320,6 +320,16 @@ def test_a_sessions_own_browser_is_told_apart_where_addresses_are_counted_too(ma
 
 
 @pytest.mark.ids("RT-16")
+def test_a_clock_that_goes_back_keeps_nobody_from_refreshing(make, kind):
+    desk = make(Limits(refresh_per_session="30/minute"))
+    share = 0 if kind == "memory" else 3
+    while desk.refresh().wait is None:
+        pass
+    desk.clock.advance(-24 * 3600)
+    assert sum(desk.refresh().wait is None for _ in range(60)) == 30 + share
+
+
+@pytest.mark.ids("RT-16")
 def test_refreshes_from_an_address_are_limited_where_asked_for(make, kind):
     desk = make(Limits(refresh_per_address="30/minute"))
     share = 0 if kind == "memory" else 3

@@ -1,8 +1,10 @@
 """What workers share: counters in SQL, seen by all processes, and how little that costs."""
 
 import os
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
@@ -264,6 +266,33 @@ def test_the_local_share_of_a_small_limit_is_one():
     assert desk.refresh().wait is None
     with pytest.raises(StoreError):
         desk.run(desk.throttle.admit(Attempt("refresh", desk.clock(), session_id="session")))
+    desk.throttle.close()
+
+
+@pytest.mark.ids("RT-16")
+def test_a_refresh_that_was_refused_for_long_asks_nobody_again(tmp_path):
+    limits = Limits(refresh_per_session="30/minute", refresh_per_address="1/hour")
+    desk = Counted(SqliteThrottle(tmp_path / "c.db", limits))
+    while desk.refresh().wait is None:
+        pass
+    attempt = Attempt("refresh", desk.clock(), "default", "192.0.2.7", session_id="session")
+    assert desk.throttle.at_once(attempt).wait == timedelta(hours=1)
+    # nor does another binding that is not the session's own
+    assert desk.throttle.at_once(attempt._replace(browser="f" * 64)).wait == timedelta(hours=1)
+    desk.throttle.close()
+
+
+@pytest.mark.ids("AU-08")
+def test_a_flood_is_refused_while_another_process_writes(tmp_path):
+    path = tmp_path / "c.db"
+    desk = Counted(SqliteThrottle(path, busy_timeout=timedelta(milliseconds=1)))
+    for _ in range(10):
+        desk.login()
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        assert desk.login().wait is not None
+        with pytest.raises(StoreError):  # what has to be counted waits for the lock
+            desk.login(username="bob", address="192.0.2.8")
     desk.throttle.close()
 
 
