@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Column, Integer, MetaData, Table, create_engine, inspect, text
+from sqlalchemy import Column, Integer, MetaData, Table, create_engine, event, inspect, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from keyturn import stores
@@ -228,6 +228,22 @@ def test_eight_that_upgrade_at_once_do_not_meet(url, mode):
         assert connection.scalar(text("SELECT count(*) FROM keyturn_log")) == 1
         assert connection.scalar(text(f"SELECT count(*) FROM {VERSION_TABLE}")) == 1
     engine.dispose()
+
+
+def test_who_comes_next_on_mariadb_sees_how_far_the_one_before_came(mariadb):
+    url = address(mariadb.new_database())
+    engine, other = create_engine(url), create_engine(url)
+    seen = []
+
+    @event.listens_for(engine, "before_cursor_execute")
+    def look(connection, cursor, statement, parameters, context, executemany):
+        if "RELEASE_LOCK" in statement:
+            seen.append(current(other))
+
+    upgrade(engine)
+    assert seen == [newest_revision()]
+    engine.dispose()
+    other.dispose()
 
 
 LOCKS = {

@@ -134,7 +134,7 @@ def _alone(connection: Connection) -> Generator[None]:
     connection.execution_options(isolation_level="READ COMMITTED")
     _refuse_unknown(connection.dialect.name, is_mariadb=getattr(connection.dialect, "is_mariadb", True))
     lock = _postgresql_lock if connection.dialect.name == "postgresql" else _mariadb_lock
-    with connection.begin(), lock(connection):
+    with lock(connection):
         yield
 
 
@@ -149,26 +149,31 @@ def _refuse_unknown(engine: str, *, is_mariadb: bool = True) -> None:
 @contextmanager
 def _postgresql_lock(connection: Connection) -> Generator[None]:
     """Wait for PostgreSQL's lock; it is held until the transaction is over."""
-    connection.execute(text(f"SET LOCAL lock_timeout = '{_PATIENCE_SECONDS}s'"))
-    try:
-        connection.execute(text(f"SELECT pg_advisory_xact_lock({_LOCK})"))
-    except DBAPIError as error:
-        if getattr(error.orig, "sqlstate", None) == "55P03":  # lock_not_available
-            raise _busy() from error
-        raise
-    yield
+    with connection.begin():
+        connection.execute(text(f"SET LOCAL lock_timeout = '{_PATIENCE_SECONDS}s'"))
+        try:
+            connection.execute(text(f"SELECT pg_advisory_xact_lock({_LOCK})"))
+        except DBAPIError as error:
+            if getattr(error.orig, "sqlstate", None) == "55P03":  # lock_not_available
+                raise _busy() from error
+            raise
+        yield
 
 
 @contextmanager
 def _mariadb_lock(connection: Connection) -> Generator[None]:
     """Wait for MariaDB's lock, which is the server's: its name holds the database's."""
     name = "md5(concat('keyturn migrations ', database()))"
-    if connection.scalar(text(f"SELECT GET_LOCK({name}, {_PATIENCE_SECONDS})")) != 1:
-        raise _busy()
+    with connection.begin():
+        if connection.scalar(text(f"SELECT GET_LOCK({name}, {_PATIENCE_SECONDS})")) != 1:
+            raise _busy()
     try:
-        yield
+        with connection.begin():
+            yield
     finally:
-        connection.execute(text(f"DO RELEASE_LOCK({name})"))
+        # After the commit: whoever comes next would not see otherwise how far this one came.
+        with connection.begin():
+            connection.execute(text(f"DO RELEASE_LOCK({name})"))
 
 
 def _busy() -> MigrationRefusedError:
