@@ -300,6 +300,9 @@ class HomeBase:
     def start(self, coroutine):
         return asyncio.get_running_loop().create_task(coroutine)
 
+    def has_none_to_spare(self):
+        return False
+
 
 @pytest.fixture
 def no_rest(monkeypatch):

@@ -4,7 +4,7 @@ import asyncio
 import socket
 import threading
 import time
-from contextlib import closing, contextmanager
+from contextlib import AsyncExitStack, closing, contextmanager
 from datetime import timedelta
 from urllib.parse import urlsplit
 
@@ -20,7 +20,7 @@ from keyturn.events import SessionRefreshed, SessionStarted
 from keyturn.session import EndReason, session_id_bytes
 from keyturn.stores import Changes
 from keyturn.stores._rows import session_of
-from keyturn.stores.sqlalchemy import SqlAlchemyStore, _urls, upgrade
+from keyturn.stores.sqlalchemy import SqlAlchemyStore, _side, _urls, upgrade
 from keyturn.stores.sqlalchemy._statements import turn_row
 from keyturn.testing import testing_keys
 from keyturn.testing._store_stage import NOW, REALM, SUBJECT, UNTIL, Stage, turn_of
@@ -147,6 +147,34 @@ def test_tables_of_another_version_are_refused_with_the_remedy(postgresql, url, 
     stage = stage_of(way, way.open(url))
     for asked in every_verb(stage):
         assert said in cause(way, asked)
+
+
+@pytest.mark.ids("ST-05")
+@pytest.mark.parametrize("driver", ["asyncpg", "psycopg"])
+@pytest.mark.parametrize("size", [1, 2, 3])
+def test_a_flight_that_rests_keeps_no_connection_that_somebody_else_needs(url, driver, size, monkeypatch):
+    """However small an application's pool is, it gets all of it as soon as nobody refreshes."""
+    monkeypatch.setattr(_side, "_REST", 3600.0)
+
+    async def main():
+        engine = create_async_engine(
+            url.replace("postgresql", f"postgresql+{driver}", 1), pool_size=size, max_overflow=0
+        )
+        store = SqlAlchemyStore(engine)
+        stage = Stage(store, "async")
+        sessions = [await stage.add() for _ in range(3)]
+        for generation in range(3):
+            await asyncio.gather(
+                *(store.advance(turn_of(one, generation=generation, to=generation + 1)) for one in sessions)
+            )
+            async with AsyncExitStack() as stack:
+                for _ in range(size):
+                    connection = await stack.enter_async_context(engine.connect())
+                    assert await connection.scalar(text("SELECT 1")) == 1
+        await store.aclose()
+        await engine.dispose()
+
+    asyncio.run(main())
 
 
 @pytest.mark.ids("ST-05")

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from contextlib import suppress
 from typing import Any, Final, TypeVar
 
-from sqlalchemy import Connection, event
+from sqlalchemy import Connection, QueuePool, event
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from . import _errors as errors
@@ -45,13 +45,19 @@ class Side:
         self._tasks: set[asyncio.Task[Any]] = set()
         self._kept: list[KeptConnection] = []
         self._guardian: AsyncGenerator[None, None] | None = None
+        self._loop = asyncio.get_running_loop()
+        self._listeners: dict[str, Callable[..., None]] = {
+            "engine_disposed": self._on_disposed,
+            "checkout": self._on_checkout,
+        }
 
     async def begin(self, at_end: Callable[[], object]) -> None:
         """See to it that connections are closed with their event loop, or with their engine.
 
         An event loop that ends closes the generators that were begun in it, and waits for what they do at their end.
         """
-        event.listen(self.engine.sync_engine, "engine_disposed", self._on_disposed)
+        for name, listener in self._listeners.items():
+            event.listen(self.engine.sync_engine, name, listener)
         self._guardian = self._until_the_loop_ends(at_end)
         await anext(self._guardian)
 
@@ -61,7 +67,8 @@ class Side:
         finally:
             at_end()
             await self.close()
-            event.remove(self.engine.sync_engine, "engine_disposed", self._on_disposed)
+            for name, listener in self._listeners.items():
+                event.remove(self.engine.sync_engine, name, listener)
 
     def start(self, work: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
         """Run a coroutine to its end, whatever becomes of who waits for it."""
@@ -111,6 +118,16 @@ class Side:
         """Leave all connections to the parent, which goes on speaking on them: neither use nor close them here."""
         self._kept = []
         self.engine.sync_engine.dispose(close=False)
+
+    def has_none_to_spare(self) -> bool:
+        """Say whether who asks the pool now may have to wait. What it may open beyond its size is not counted on."""
+        pool = self.engine.sync_engine.pool
+        return isinstance(pool, QueuePool) and 0 < pool.size() <= pool.checkedout()
+
+    def _on_checkout(self, *_: object) -> None:
+        if _running_loop() is self._loop and self.has_none_to_spare():
+            for line in self._kept:
+                line.make_room()
 
     def _on_disposed(self, engine: object) -> None:
         for line in self._kept:
@@ -165,14 +182,22 @@ class KeptConnection:
             await _closed(connection)
 
     def rest(self) -> None:
-        """Give the connection back to its pool after a while, or at once where that pool is gone."""
+        """Give the connection back to its pool after a while; at once where others need it, or that pool is gone."""
         self._is_resting = True
         self._calm()
         if self._is_disposed:
             self._is_disposed = False
             self._side.start(self.give_up())
+        elif self._side.has_none_to_spare():
+            self._release_soon()
         elif self._connection is not None:
             self._alarm = asyncio.get_running_loop().call_later(_REST, self._release_soon)
+
+    def make_room(self) -> None:
+        """Give back a connection that rests."""
+        if self._is_resting:
+            self._calm()
+            self._release_soon()
 
     def on_disposed(self) -> None:
         """Close the connection with its engine: the pool that it would go back to is gone."""
@@ -194,6 +219,12 @@ class KeptConnection:
         alarm, self._alarm = self._alarm, None
         if alarm is not None:
             alarm.cancel()
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    with suppress(RuntimeError):
+        return asyncio.get_running_loop()
+    return None
 
 
 async def _closed(connection: AsyncConnection) -> None:
