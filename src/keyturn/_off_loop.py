@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from ._colour import CALLER_BLOCKS, Colour
+
+#: What a throttle answers without waiting for anything; see `keyturn.throttle.Throttle`.
+_AT_ONCE: Final = frozenset({"at_once", "proven"})
 
 
 class OffLoop:
@@ -22,7 +25,7 @@ class OffLoop:
 
     def __getattr__(self, name: str) -> Any:
         verb = getattr(self.behind, name)
-        if not callable(verb):
+        if not callable(verb) or name in _AT_ONCE:
             return verb
 
         async def ask(*args: Any, **kwargs: Any) -> Any:

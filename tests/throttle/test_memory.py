@@ -7,7 +7,9 @@ from datetime import timedelta
 
 import pytest
 
-from keyturn._colour import drive
+from keyturn._colour import call_blocking, drive
+from keyturn._doors import Asked
+from keyturn._off_loop import OffLoop
 from keyturn.limits import Limits
 from keyturn.testing.clock import START
 from keyturn.throttle import Attempt, begun_anew
@@ -56,6 +58,13 @@ def test_a_flood_of_sessions_with_browsers_fills_no_memory_and_the_youngest_stay
     mine = Attempt("refresh", now, session_id="session 4999", browser="a" * 64)
     assert throttle.counted(mine) == mine
     assert throttle.counted(mine._replace(browser="b" * 64)).browser == ""
+
+
+@pytest.mark.ids("RT-16")
+def test_a_door_that_blocks_inside_a_loop_tells_of_a_sessions_browser_at_once():
+    throttle = MemoryThrottle()
+    Asked(OffLoop(throttle), call_blocking).proven("session", "a" * 64, now=START)
+    assert throttle.counted(Attempt("refresh", START, session_id="session", browser="a" * 64)).browser == "a" * 64
 
 
 @pytest.mark.ids("AU-08", "DS-02")
