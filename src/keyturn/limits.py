@@ -1,4 +1,4 @@
-"""How often is too often: the limits of sign-in and refresh, as one frozen value (protocol section 9).
+"""How often is too often: the limits of sign-in and refresh, as one frozen value.
 
 ``Limits(login_per_user="50/hour", refresh_per_session="")``: what is left out is as ever, an empty text turns one off.
 """

@@ -125,7 +125,7 @@ class AsyncSessions:
 
         Raises:
             TokenInvalidError: not genuine; no store was asked.
-            SessionEndedError, BindingMismatchError, TokenStaleError: as protocol section 4 tells.
+            SessionEndedError, BindingMismatchError, TokenStaleError: as the table in docs/explanation/sessions.md tells.
             StoreError: the store cannot be asked; the session is kept.
         """
         return await self._run(self._do.refresh(refresh_token, transport, binding, scope))

@@ -96,7 +96,7 @@ _PROFILES: Final[Mapping[str, Mapping[str, Any]]] = MappingProxyType(
 
 @dataclass(frozen=True, kw_only=True, slots=True, init=False)
 class Settings:
-    """The settings of one issuer and realm (protocol section 9). Whatever is left out is as the profile says.
+    """The settings of one issuer and realm. Whatever is left out is as the profile says.
 
     Args:
         issuer: the URL of this service, the ``iss`` of its tokens; https, or http on a loopback host.

@@ -118,7 +118,7 @@ def open(url: str, limits: Limits | None = None) -> Throttle:  # noqa: A001 - re
 
     Args:
         url: where counters are kept. A SQLite file is the throttle's own, not the session store's.
-        limits: those of protocol section 9 where left out.
+        limits: `Limits` as they are where left out.
 
     Raises:
         ConfigurationError: the address names no place that is known here.

@@ -64,7 +64,7 @@ class SharedThrottle:
 
     Args:
         counters: where the rows are.
-        limits: those of protocol section 9 where left out.
+        limits: `Limits` as they are where left out.
         secret: keys the digests under which users and addresses are counted, at most 64 bytes, the same in all workers.
     """
 
