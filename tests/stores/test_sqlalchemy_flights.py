@@ -60,14 +60,16 @@ class Airport:
     def __init__(self, patience=PATIENCE):
         self.flown, self.in_the_air, self.alone, self.tasks = [], [], [], []
         self.connecting = self.resting = 0
+        self.heard = set()
         self.trouble_connecting, self.trouble_alone, self.refused = [], {}, []
         self.flights = Flights(lambda: Line(self), self.start, self.go_alone, self.told, patience)
 
     def start(self, coroutine):
         self.tasks.append(asyncio.get_running_loop().create_task(coroutine))
 
-    async def go_alone(self, turn):
+    async def go_alone(self, turn, *, was_heard):
         self.alone.append(turn.id)
+        self.heard.add(was_heard)
         if error := self.trouble_alone.get(turn.id):
             raise StoreError(cause="alone") from error
         return (turn.id, turn.generation + 1)
@@ -169,6 +171,7 @@ async def test_when_the_database_refuses_a_flight_each_goes_alone(sqlstate):
     await settle()
     await airport.land(said(sqlstate))
     assert airport.alone == ids(1, 2, 3)
+    assert airport.heard == {sqlstate is None}  # what the database took back, or refused, it has not done
     assert await answers[0] == (*ids(1), 1)
     assert await answers[2] == (*ids(3), 1)
     with pytest.raises(StoreError) as caught:

@@ -8,6 +8,7 @@ import weakref
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
+from functools import partial
 from typing import Final, TypeVar
 
 from sqlalchemy import Connection, Pool
@@ -96,8 +97,10 @@ class Awaiting:
             self._sides.pop(other, None)
         side = Side(self._engine(), owned=self._owned, statements=self.statements, timeout=self._timeout)
 
-        async def alone(turn: TurnRow) -> Row | None:  # it has flown already
-            return await self._ask(side, "advance", lambda connection: self.statements.advance_again(connection, turn))
+        async def alone(turn: TurnRow, *, was_heard: bool) -> Row | None:
+            again = partial(self.statements.advance_again, turn=turn)
+            once = again if was_heard else partial(self.statements.advance_one, turn=turn)
+            return await self._ask(side, "advance", once, again)
 
         here = self._sides[loop] = side, Flights(side.kept, side.start, alone, self._told, self._timeout)
         await side.begin(lambda: self._sides.pop(loop, None))
@@ -111,7 +114,13 @@ class Awaiting:
         except TimeoutError as error:  # a driver may take its time to let go, and that is no time of the caller's
             raise self._told(error) from error
 
-    async def _ask(self, side: Side, verb: Verb, work: Callable[[Connection], T]) -> T:
+    async def _ask(
+        self,
+        side: Side,
+        verb: Verb,
+        work: Callable[[Connection], T],
+        again: Callable[[Connection], T] | None = None,
+    ) -> T:
         tries = 0
         while True:
             try:
@@ -120,6 +129,7 @@ class Awaiting:
             except Exception as error:
                 tries += 1
                 if is_said_again(verb, error, tries):
+                    work = again if again and errors.was_lost(error) else work
                     continue
                 if errors.is_trouble(error):
                     raise self._told(error) from error

@@ -38,8 +38,8 @@ class Blocking:
         if owned:  # a store that is forgotten, or left open when the program ends, says goodbye to its database
             weakref.finalize(self, engine.dispose)
 
-    def ask(self, verb: Verb, work: Callable[[Connection], T]) -> T:
-        """Put a verb to the database.
+    def ask(self, verb: Verb, work: Callable[[Connection], T], again: Callable[[Connection], T] | None = None) -> T:
+        """Put a verb to the database; `again` is what is said after a connection broke, for `work` may have been heard.
 
         Raises:
             StoreError: the database cannot be asked.
@@ -49,14 +49,14 @@ class Blocking:
             if version != VERSION:
                 raise errors.wrong_version(version, VERSION)
             self._is_known = True
-        return self._ask(verb, work)
+        return self._ask(verb, work, again)
 
     def close(self) -> None:
         """Close the pool's connections if the engine was made here; a later verb opens others."""
         if self._owned:
             self._engine.dispose()
 
-    def _ask(self, verb: Verb, work: Callable[[Connection], T]) -> T:
+    def _ask(self, verb: Verb, work: Callable[[Connection], T], again: Callable[[Connection], T] | None = None) -> T:
         tries = 0
         while True:
             try:
@@ -64,6 +64,7 @@ class Blocking:
             except Exception as error:
                 tries += 1
                 if is_said_again(verb, error, tries):
+                    work = again if again and errors.was_lost(error) else work
                     continue
                 if errors.is_trouble(error):
                     raise errors.store_error(error) from error

@@ -69,13 +69,18 @@ class CommonStatements:
         """Turn the keys of different sessions; give the rows of those that turned."""
         raise NotImplementedError
 
+    def advance_one(self, connection: Connection, turn: TurnRow) -> Row | None:
+        """Turn one key; give its row if it turned."""
+        rows = self.advance(connection, [turn])
+        return rows[0] if rows else None
+
     def advance_again(self, connection: Connection, turn: TurnRow) -> Row | None:
         """Turn a key by a turn that may have been heard before: what it did then counts as done now.
 
         It shows in the row, to the microsecond. Else the row would be judged as if two clients had sent one token.
         """
-        if rows := self.advance(connection, [turn]):
-            return rows[0]
+        if turned := self.advance_one(connection, turn):
+            return turned
         row = self.get(connection, turn.id)
         return row if row is not None and _shows(row, turn) else None
 

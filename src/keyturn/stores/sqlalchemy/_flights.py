@@ -38,6 +38,14 @@ class Line(Protocol):
         ...
 
 
+class Alone(Protocol):
+    """Turns one key on a connection from the pool."""
+
+    def __call__(self, turn: TurnRow, *, was_heard: bool) -> Awaitable[Row | None]:
+        """Turn it; where it may have been heard before, what it did then counts."""
+        ...
+
+
 class _Passenger(NamedTuple):
     turn: TurnRow
     answer: asyncio.Future[Row | None]
@@ -58,7 +66,7 @@ class Flights:
         self,
         line: Callable[[], Line],
         start: Callable[[Coroutine[Any, Any, None]], object],
-        alone: Callable[[TurnRow], Awaitable[Row | None]],
+        alone: Alone,
         told: Callable[[Exception], Exception],
         patience: float,
     ) -> None:
@@ -141,7 +149,7 @@ class Flights:
             return
         for number, (turn, answer) in enumerate(group):
             try:
-                row = await self._alone(turn)
+                row = await self._alone(turn, was_heard=errors.was_lost(error))
             except Exception as own:  # noqa: BLE001 - callers get it
                 _fail(group[number : number + 1], own)
                 if not errors.is_of_the_statement(own.__cause__):

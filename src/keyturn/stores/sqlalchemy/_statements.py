@@ -139,6 +139,10 @@ class Statements(Protocol):
         """Do as `advance` in the cheapest way, on a connection that is kept for it."""
         ...
 
+    def advance_one(self, connection: Connection, turn: TurnRow) -> Row | None:
+        """Turn one key; give its row if it turned."""
+        ...
+
     def advance_again(self, connection: Connection, turn: TurnRow) -> Row | None:
         """Turn a key by a turn that may have been heard before: what it did then counts as done now."""
         ...

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from functools import partial
-from itertools import count
 from types import TracebackType
 from typing import Final, Literal, Self, TypeVar, cast
 
@@ -23,7 +22,7 @@ from ._awaiting import Awaiting
 from ._blocking import Blocking
 from ._engines import Verb
 from ._log import Entry, first_of, read_on
-from ._statements import Ending, LogState, Row, Statements, TurnRow, changes_row, turn_row
+from ._statements import Ending, LogState, Row, Statements, changes_row, turn_row
 from ._urls import parsed
 
 T = TypeVar("T")
@@ -141,13 +140,8 @@ class SqlAlchemyStore:
             )
         if isinstance(self._side, Awaiting):
             return _session_or_none(await self._side.advance(said))
-        return _session_or_none(self._side.ask("advance", partial(self._turned, said, count())))
-
-    def _turned(self, turn: TurnRow, tries: count[int], connection: Connection) -> Row | None:
-        if next(tries):
-            return self._said.advance_again(connection, turn)
-        rows = self._said.advance(connection, [turn])
-        return rows[0] if rows else None
+        once, again = (partial(verb, turn=said) for verb in (self._said.advance_one, self._said.advance_again))
+        return _session_or_none(self._side.ask("advance", once, again))
 
     async def recover(self, id: str, *, generation: int, now: datetime) -> Session | None:  # noqa: A002
         """Set recovered_at and count it, if the row has not moved, not ended, and may be recovered still."""
