@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
 from ._colour import CALLER_BLOCKS, Colour
@@ -25,14 +26,15 @@ class OffLoop:
 
     def __getattr__(self, name: str) -> Any:
         verb = getattr(self.behind, name)
-        if not callable(verb) or name in _AT_ONCE:
-            return verb
+        return _blocking(verb) if callable(verb) and name not in _AT_ONCE else verb
 
-        async def ask(*args: Any, **kwargs: Any) -> Any:
-            before = CALLER_BLOCKS.set(True)
-            try:
-                return await verb(*args, **kwargs)
-            finally:
-                CALLER_BLOCKS.reset(before)
 
-        return ask
+def _blocking(verb: Callable[..., Any]) -> Callable[..., Coroutine[Any, Any, Any]]:
+    async def ask(*args: Any, **kwargs: Any) -> Any:
+        before = CALLER_BLOCKS.set(True)
+        try:
+            return await verb(*args, **kwargs)
+        finally:
+            CALLER_BLOCKS.reset(before)
+
+    return ask
