@@ -2,6 +2,8 @@
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-newer test-lowest lint format bench bench-scale torture torture-table docs constraints clean
 BIN := .venv/bin
+# Two files of tests at a time, for most of them wait for servers; ARGS="-n 0" takes one after the other.
+PARALLEL := -n 2 --dist loadfile
 
 help:  ## what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -15,15 +17,15 @@ demo:  ## watch Keyturn do its job
 
 test:  ## the tests (ARGS="…" goes to pytest)
 	@scripts/setup test
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest $(PARALLEL) $(ARGS)
 
 test-newer:  ## the tests on the newest Python that is found here
 	@scripts/setup test-newer
-	.venv-newer/bin/python -m pytest $(ARGS)
+	.venv-newer/bin/python -m pytest $(PARALLEL) $(ARGS)
 
 test-lowest:  ## the tests with the lowest versions that pyproject.toml allows
 	@scripts/setup test-lowest
-	.venv-lowest/bin/python -m pytest $(ARGS)
+	.venv-lowest/bin/python -m pytest $(PARALLEL) $(ARGS)
 
 # (import-linter's cache remembers of a file that it found no module which came later.)
 lint:  ## style, types (two checkers) and layers
