@@ -134,7 +134,7 @@ class Flows:
     # --- refresh ---------------------------------------------------------------------------------------------------
 
     async def refresh(self, presented: Presented, origin: Origin = NOWHERE, *, scope: str | None = None) -> Outcome:
-        """Turn the key of the session that a genuine refresh token belongs to (protocol section 4)."""
+        """Turn the key of the session that a genuine refresh token belongs to (docs/explanation/sessions.md)."""
         if scope:
             await self._check_scope(presented, scope)
         now = self.clock()

@@ -1,6 +1,6 @@
 """Every decision about sessions, pure: no clock, no store, no randomness.
 
-`decide_refresh` is the table of protocol section 4, row by row; the first that matches wins.
+`decide_refresh` is the table of docs/explanation/sessions.md, row by row; the first that matches wins.
 """
 
 from __future__ import annotations
@@ -126,7 +126,7 @@ def _idle_end(now: datetime, settings: Settings, *, remember: bool) -> datetime 
 
 
 def decide_refresh(session: Session | None, presented: Presented, *, now: datetime, settings: Settings) -> Decision:
-    """Say what becomes of a genuine refresh token that the store's step did not turn (protocol section 4)."""
+    """Say what becomes of a genuine refresh token that the store's step did not turn (docs/explanation/sessions.md)."""
     token = presented.token
     # rows 1 to 4: is there a session for it at all?
     if session is None:

@@ -19,11 +19,11 @@ from .settings import ACCESS_TOKEN_CEILING, SESSION_CEILING, SKEW_CEILING
 Purpose: TypeAlias = Literal["access", "refresh"]
 KeyState: TypeAlias = Literal["next", "current", "retiring", "removed"]
 
-#: How long others may keep a copy of the public keys (protocol section 10); the Cache-Control of the JWKS says so.
+#: How long others may keep a copy of the public keys (docs/how-to/keys.md); the Cache-Control of the JWKS says so.
 JWKS_CACHE: Final = timedelta(minutes=5)
 #: Every process reads its ring again at least this often.
 RELOAD_INTERVAL: Final = timedelta(minutes=1)
-#: A refresh token names its key in one byte (protocol section 3).
+#: A refresh token names its key in one byte (docs/reference/protocol.md).
 REFRESH_IDS: Final = 256
 
 #: From writing a key to its first use: all processes have read it, and all copies of the JWKS made before are gone.

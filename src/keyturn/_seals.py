@@ -11,7 +11,7 @@ from ._refresh_token import RefreshToken, Seals, UnknownKeyIdError, derive
 from .keyrings import KeySource
 from .keys import RELOAD_INTERVAL, KeyRing
 
-#: A made-up key id costs one look at the ring a second, not one a request (protocol section 3).
+#: A made-up key id costs one look at the ring a second, not one a request (docs/reference/protocol.md).
 _RELOAD_INTERVAL: Final = timedelta(seconds=1)
 
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from .session import Transport
 
-#: After so many recoveries in a row a predecessor is honoured no longer (protocol section 4, row 10).
+#: After so many recoveries in a row a predecessor is honoured no longer (docs/explanation/sessions.md, row 10).
 MAX_RECOVERIES: Final = 8
 
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
-#: Names that an application's own claims may not bear: they would change what a verifier decides (protocol section 5).
+#: Names that an application's own claims may not bear: they would change what a verifier decides (docs/reference/protocol.md).
 RESERVED_CLAIMS: Final = frozenset(
     "iss sub aud client_id iat exp jti sid gen auth_time realm scope amr bnd cnf nbf acr".split()
 )

@@ -22,7 +22,7 @@ from .tokens import Claims, Unchecked
 
 #: At some 2 KB each, 16 MB: the tokens of as many clients as one process serves within an access token's lifetime.
 CACHE_SIZE: Final = 8192
-#: Anybody can name a key that nobody knows; the ring is read again for it no more often than this (protocol section 3).
+#: Anybody can name a key that nobody knows; the ring is read again for it no more often than this (docs/reference/protocol.md).
 RELOAD_PAUSE: Final = timedelta(seconds=1)
 #: First sightings that wait for being told. Beyond, they are forgotten: that costs patience, never a false alarm.
 MAX_SIGHTINGS: Final = 100_000

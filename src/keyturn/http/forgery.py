@@ -1,6 +1,6 @@
 """Whether a request that carries cookies was sent by a page of ours; and CORS for our own routes.
 
-One rule (protocol section 6): the browser says same-origin, or names an origin that is ours or configured, or nothing
+One rule (docs/reference/protocol.md): the browser says same-origin, or names an origin that is ours or configured, or nothing
 speaks for a browser and the header ``Keyturn-Client`` speaks for a program.
 """
 

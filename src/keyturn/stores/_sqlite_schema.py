@@ -12,7 +12,7 @@ from typing import Final, Literal, TypeAlias
 from ..errors import StoreError
 
 #: FULL: what was acknowledged survives kill -9 and the loss of power. NORMAL: kill -9 only; losing power may take the
-#: last moments back with it, which the protocol recognises and heals (protocol section 4, row 5).
+#: last moments back with it, which the protocol recognises and heals (docs/explanation/sessions.md, row 5).
 Synchronous: TypeAlias = Literal["FULL", "NORMAL"]
 
 #: Counted up with every change of the tables; a file with a higher number was written by a newer program.

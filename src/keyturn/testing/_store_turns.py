@@ -1,4 +1,4 @@
-"""The store suite's part on turning the key: every condition, every effect, every edge (protocol section 4)."""
+"""The store suite's part on turning the key: every condition, every effect, every edge (docs/explanation/sessions.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The contract of protocol sections 6 and 7 as a test suite, for every framework: ours, and yours.
+"""The contract of docs/reference/protocol.md as a test suite, for every framework: ours, and yours.
 
 Example::
 

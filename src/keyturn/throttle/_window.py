@@ -20,7 +20,7 @@ from ..limits import Limit
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
-#: Issuers' clocks agree within half of the leeway (protocol section 4), here its default's, in microseconds.
+#: Issuers' clocks agree within half of the leeway (docs/explanation/sessions.md), here its default's, in microseconds.
 _SKEW: Final = 5 * 10**6
 
 

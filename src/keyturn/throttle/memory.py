@@ -31,7 +31,7 @@ class MemoryThrottle:
     Names and addresses are kept as digests under a random secret of this object, never as they came.
 
     Args:
-        limits: those of protocol section 9 where left out.
+        limits: those of docs/reference/settings.md where left out.
         size: counters of each kind, users whose browsers are remembered, and sessions whose are, at most.
     """
 

@@ -39,7 +39,7 @@ class SqliteThrottle(SharedThrottle):
 
     Args:
         path: where the file is; relative to the current folder at this moment. Not the session store's file.
-        limits: those of protocol section 9 where left out.
+        limits: those of docs/reference/settings.md where left out.
         busy_timeout: how long a call waits for another process that holds the file; then it raises StoreError.
         secret: keys the digests under which users and addresses are counted, at most 64 bytes, the same in all workers.
     """

@@ -8,7 +8,7 @@ from ...messages import Reply, Request
 from .. import replies
 from ..core import Core
 
-#: An access key is published for at least so long before it signs (protocol section 10).
+#: An access key is published for at least so long before it signs (docs/how-to/keys.md).
 _CACHED: Final = (("Cache-Control", "public, max-age=300"),)
 
 

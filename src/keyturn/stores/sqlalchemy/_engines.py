@@ -21,7 +21,7 @@ _TRIES: Final = 5
 #: After the second connection that was found broken the pool has none left from before.
 _CONNECTIONS: Final = 3
 #: Verbs that may be said again where nobody knows whether they were heard. A turn is a compare-and-set: if the first
-#: was heard, the second is refused, and the row tells the rest (protocol section 4, row 9). Not so an end, which is
+#: was heard, the second is refused, and the row tells the rest (docs/explanation/sessions.md, row 9). Not so an end, which is
 #: told to whom it ended for, nor a recovery, which is counted.
 _HARMLESS: Final[frozenset[Verb]] = frozenset({"version", "get", "advance", "find", "acknowledge", "log"})
 

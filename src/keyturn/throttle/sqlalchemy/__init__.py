@@ -38,7 +38,7 @@ class SqlAlchemyThrottle(SharedThrottle):
 
     Args:
         engine: an Engine or an AsyncEngine; it is the caller's to dispose of. Isolation is set by each call.
-        limits: those of protocol section 9 where left out.
+        limits: those of docs/reference/settings.md where left out.
         timeout: how long an AsyncEngine may take; then StoreError. An Engine has its driver's own timeouts.
         secret: keys the digests under which users and addresses are counted, at most 64 bytes, the same in all workers.
 
