@@ -325,8 +325,8 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
         pytest.fail(reason) if os.environ.get("CI") == "true" else pytest.skip(reason)
     tmp_path.chmod(0o755)
     for folder in tmp_path.parents:
-        if folder.stat().st_uid == os.geteuid() and folder.name.startswith("pytest"):
-            folder.chmod(0o755)
+        if folder.stat().st_uid == os.geteuid() and folder.name.startswith(("pytest-", "popen-")):
+            folder.chmod(0o755)  # the database's user comes through here
     disk = tmp_path / "disk"
     disk.mkdir()
     subprocess.run([str(mount), "-t", "tmpfs", "-o", "size=24m,mode=0755", "tmpfs", str(disk)], check=True)
