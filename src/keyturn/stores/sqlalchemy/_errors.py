@@ -64,7 +64,10 @@ def was_lost(error: BaseException) -> bool:
     """Say whether the connection broke: nobody knows what became of the statement."""
     if isinstance(error, DirectError):
         return error.is_lost or _code(error) in _LOST
-    return isinstance(error, DBAPIError) and (error.connection_invalidated or _code(error) in _LOST)
+    if isinstance(error, DBAPIError):
+        return error.connection_invalidated or _code(error) in _LOST
+    # What asyncpg says past SQLAlchemy 2.0 of a connection that was cut while a statement was made ready.
+    return type(error).__name__ == "InternalClientError"
 
 
 def is_of_the_statement(error: BaseException | None) -> bool:
