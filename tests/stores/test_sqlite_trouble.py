@@ -158,7 +158,7 @@ def test_a_log_whose_head_row_goes_away_is_trouble_with_the_database(stage, stor
 
 def test_a_file_locked_by_another_writer_can_be_read_and_written_once_it_is_free(stage, store, path):
     session = drive(stage.add())
-    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+    with closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as other:
         other.execute("BEGIN EXCLUSIVE")
         with pytest.raises(StoreError) as error:
             drive(stage.add())
@@ -175,7 +175,7 @@ def test_many_callers_of_a_locked_file_wait_for_one_timeout_not_for_one_each(sto
     async def main():
         stage = Stage(store, "async")
         session = await stage.add()
-        with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        with closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as other:
             other.execute("BEGIN IMMEDIATE")
             gate = Gate(store)
             await submitted(gate.hold())
@@ -328,3 +328,22 @@ def refused_write(stage):
     except StoreError as error:
         return error.cause
     raise AssertionError("it was written")
+
+
+def test_a_file_that_another_process_is_making_at_that_moment_is_waited_for(path, monkeypatch):
+    """SQLite waits for no lock where it changes the journal's mode; it says at once that the file is busy."""
+    with closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as other:
+        for statement in _sqlite_schema._TABLES:
+            other.execute(statement)
+        other.execute("BEGIN IMMEDIATE")
+        pauses = []
+
+        def pause(seconds):
+            pauses.append(seconds)
+            if other.in_transaction:
+                other.execute("COMMIT")
+
+        monkeypatch.setattr(_sqlite_schema.time, "sleep", pause)
+        with SqliteStore(path, busy_timeout=timedelta(seconds=60)) as store:
+            assert drive(store.find(REALM, SUBJECT, now=NOW)) == []
+        assert pauses

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
+import time
 from contextlib import suppress
 from datetime import timedelta
 from typing import Final, Literal, TypeAlias
@@ -78,6 +79,11 @@ _TABLES = (
     f"PRAGMA user_version = {VERSION}",
 )
 
+#: Seconds between two tries to open a file that another process is making; that takes it some milliseconds.
+_PAUSE: Final = 0.01
+#: The part of an extended error code that says the kind.
+_PRIMARY: Final = 0xFF
+
 # Closing a file drops every lock that this process holds on it, so a new file is made by one thread at a time.
 _creating = threading.Lock()
 
@@ -91,7 +97,20 @@ def open_database(path: str, *, synchronous: Synchronous, busy_timeout: timedelt
         sqlite3.Error: it cannot be opened or read.
     """
     create_file(path)
-    connection = sqlite3.connect(path, timeout=busy_timeout.total_seconds(), isolation_level=None)
+    patience = busy_timeout.total_seconds()
+    last = time.monotonic() + patience
+    while True:
+        try:
+            return _opened(path, synchronous, patience)
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & _PRIMARY != sqlite3.SQLITE_BUSY or time.monotonic() >= last:
+                raise
+        # Another process makes the file, too: SQLite does not wait for it where it changes the journal's mode.
+        time.sleep(_PAUSE)
+
+
+def _opened(path: str, synchronous: Synchronous, patience: float) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, timeout=patience, isolation_level=None)
     try:
         _make_tables(connection)
         connection.execute("PRAGMA journal_mode = WAL")
