@@ -125,15 +125,15 @@ def _say_what_next(screen: Screen) -> None:
 
 
 def _stay(screen: Screen, address: str, password: str) -> None:
-    screen.heading(f"The server goes on at {address} until Ctrl-C. Sign in from another terminal, and call:")
     user = f"-u {USERNAME}:{password}"
     sign_in = f"curl -s -X POST {user} {address}/auth/login"
-    screen.pasteable(sign_in)
     token = f"""TOKEN=$({sign_in} | sed 's/.*"access_token":"\\([^"]*\\)".*/\\1/')"""
-    screen.pasteable(token)
-    screen.pasteable(f'curl -s -H "Authorization: Bearer $TOKEN" {address}{ME}')
-    screen.aside(f"User {USERNAME}, password {password}.")
     try:
+        screen.heading(f"The server goes on at {address} until Ctrl-C. Sign in from another terminal, and call:")
+        screen.pasteable(sign_in)
+        screen.pasteable(token)
+        screen.pasteable(f'curl -s -H "Authorization: Bearer $TOKEN" {address}{ME}')
+        screen.aside(f"User {USERNAME}, password {password}.")
         threading.Event().wait()
     except KeyboardInterrupt:
         screen.heading("Stopping, and removing the temporary folder.")
