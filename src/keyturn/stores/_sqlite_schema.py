@@ -1,16 +1,13 @@
-"""The SQLite file: how it is opened, what its tables are, and which files are refused."""
+"""The store's SQLite file: what its tables are, and which files are refused."""
 
 from __future__ import annotations
 
-import os
 import sqlite3
-import threading
-import time
-from contextlib import suppress
 from datetime import timedelta
 from typing import Final, Literal, TypeAlias
 
 from ..errors import StoreError
+from ._sqlite_file import open_file
 
 #: FULL: what was acknowledged survives kill -9 and the loss of power. NORMAL: kill -9 only; losing power may take the
 #: last moments back with it, which the protocol recognises and heals (docs/explanation/sessions.md, row 5).
@@ -79,14 +76,6 @@ _TABLES = (
     f"PRAGMA user_version = {VERSION}",
 )
 
-#: Seconds between two tries to open a file that another process is making; that takes it some milliseconds.
-_PAUSE: Final = 0.01
-#: The part of an extended error code that says the kind.
-_PRIMARY: Final = 0xFF
-
-# Closing a file drops every lock that this process holds on it, so a new file is made by one thread at a time.
-_creating = threading.Lock()
-
 
 def open_database(path: str, *, synchronous: Synchronous, busy_timeout: timedelta) -> sqlite3.Connection:
     """Open a store's file, making it (mode 0600) and its tables where it is new.
@@ -96,46 +85,14 @@ def open_database(path: str, *, synchronous: Synchronous, busy_timeout: timedelt
         OSError: it cannot be made.
         sqlite3.Error: it cannot be opened or read.
     """
-    create_file(path)
-    patience = busy_timeout.total_seconds()
-    last = time.monotonic() + patience
-    while True:
-        try:
-            return _opened(path, synchronous, patience)
-        except sqlite3.OperationalError as error:
-            if error.sqlite_errorcode & _PRIMARY != sqlite3.SQLITE_BUSY or time.monotonic() >= last:
-                raise
-        # Another process makes the file, too: SQLite does not wait for it where it changes the journal's mode.
-        time.sleep(_PAUSE)
-
-
-def _opened(path: str, synchronous: Synchronous, patience: float) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, timeout=patience, isolation_level=None)
-    try:
-        _make_tables(connection)
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute(f"PRAGMA synchronous = {synchronous}")
-        connection.execute("PRAGMA fullfsync = 1")  # macOS: fsync alone leaves the data in the drive's cache
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
-def create_file(path: str) -> None:
-    """Make an empty file (mode 0600) where there is none."""
-    with _creating, suppress(FileExistsError):
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
-
-
-def _make_tables(connection: sqlite3.Connection) -> None:
-    if _is_ready(connection):
-        return
-    connection.execute("BEGIN IMMEDIATE")
-    if not _is_ready(connection):  # another process may have been first
-        for statement in _TABLES:
-            connection.execute(statement)
-    connection.execute("COMMIT")
+    return open_file(
+        path,
+        tables=_TABLES,
+        is_ready=_is_ready,
+        # macOS: fsync alone leaves the data in the drive's cache.
+        pragmas=(f"synchronous = {synchronous}", "fullfsync = 1"),
+        busy_timeout=busy_timeout,
+    )
 
 
 def _is_ready(connection: sqlite3.Connection) -> bool:

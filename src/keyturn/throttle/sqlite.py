@@ -12,8 +12,8 @@ from typing import Final, TypeVar
 
 from ..errors import StoreError
 from ..limits import Limits
+from ..stores._sqlite_file import open_file
 from ..stores._sqlite_life import WriterOnDemand
-from ..stores._sqlite_schema import create_file
 from ..stores._sqlite_writer import Call
 from ._shared import Rows, SharedThrottle, decided, rows_of
 
@@ -102,27 +102,14 @@ def _select(connection: sqlite3.Connection, ids: Sequence[bytes]) -> list[tuple[
 
 
 def _open(path: str, busy_timeout: timedelta) -> sqlite3.Connection:
-    create_file(path)
-    connection = sqlite3.connect(path, timeout=busy_timeout.total_seconds(), isolation_level=None)
-    try:
-        _make_table(connection)
-        connection.execute("PRAGMA journal_mode = WAL")
+    return open_file(
+        path,
+        tables=_TABLES,
+        is_ready=_is_ready,
         # A commit need not wait for the disk: what the loss of power takes away is a moment of counting.
-        connection.execute("PRAGMA synchronous = NORMAL")
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
-def _make_table(connection: sqlite3.Connection) -> None:
-    if _is_ready(connection):
-        return
-    connection.execute("BEGIN IMMEDIATE")
-    if not _is_ready(connection):  # another process may have been first
-        for statement in _TABLES:
-            connection.execute(statement)
-    connection.execute("COMMIT")
+        pragmas=("synchronous = NORMAL",),
+        busy_timeout=busy_timeout,
+    )
 
 
 def _is_ready(connection: sqlite3.Connection) -> bool:
