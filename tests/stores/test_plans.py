@@ -4,6 +4,7 @@ import tracemalloc
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from statistics import median
 from typing import Any
 
 import pytest
@@ -159,7 +160,8 @@ def test_a_purge_of_the_last_rows_is_no_more_work_than_of_the_first_and_takes_no
     # The first step drops the announcements that are over, too: some of the twenty thousand.
     assert max(read[1:]) < 5000
     assert max(peaks[1:]) < 2_000_000
-    assert max(peaks[-10:]) < 1.5 * max(peaks[1:11])
+    # What grows grows in every step; a single one may have been in the way of another thread's few kilobytes.
+    assert median(peaks[-10:]) < 1.5 * median(peaks[1:11])
 
 
 def last_ids_cursor() -> str:
