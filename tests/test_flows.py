@@ -740,8 +740,11 @@ def test_a_purge_walks_in_steps_and_tells_how_far_it_is(desk):
         desk.end(device)
     desk.advance(31 * DAY)
     kept = desk.sign_in()
+    foreseen: list[int] = []
+    assert desk.run(desk.flows.ends.purgeable(None, 2, foreseen.append)) == 7
     progress: list[int] = []
     assert desk.run(desk.flows.ends.purge(None, 2, progress.append)) == 7
+    assert foreseen == progress
     assert progress
     assert progress == sorted(progress)
     desk.use(desk.refresh(kept))

@@ -73,6 +73,10 @@ class Coroutines:
         """Delete what was over."""
         return await self._flows.ends.purge(before, step, progress)
 
+    async def purgeable(self, before: datetime | None, step: int | None, progress: Callable[[int], None] | None) -> int:
+        """Count what a purge would delete."""
+        return await self._flows.ends.purgeable(before, step, progress)
+
 
 def start_of(
     transport: Transport, *, remember: bool, client_id: str, scope: str | None, amr: Sequence[str],

@@ -11,12 +11,12 @@ from typing import Any, Final
 from . import _policy
 from ._colour import Caller
 from ._refresh_token import RefreshToken, seed_digest
-from .errors import kind_and_place
+from .errors import ConfigurationError, kind_and_place
 from .events import Event, Listener, RefreshRequired, SessionEnded
 from .revocation import FloorMap
 from .session import ID_BYTES, Client, EndReason, Session, session_id_text
 from .settings import Settings
-from .stores import ENDED, Revocation, SessionStore, purge_step
+from .stores import ENDED, Purged, Revocation, SessionStore, purge_step
 
 _log = logging.getLogger("keyturn")
 
@@ -148,6 +148,28 @@ class Ends:
             if progress is not None:
                 progress(count)
             step = await self.store.purge(when, limit=limit, after=step.cursor)
+            count += step.count
+        return count
+
+    async def purgeable(
+        self, before: datetime | None, limit: int | None, progress: Callable[[int], None] | None = None
+    ) -> int:
+        """Count what `purge` would delete, in the same steps; changes nothing.
+
+        Raises:
+            ConfigurationError: the store cannot count.
+        """
+        ask = getattr(self.store, "purgeable", None)
+        if ask is None:
+            raise ConfigurationError(["this store cannot count what a purge would delete: it has no verb purgeable"])
+        when = before or self.clock()
+        limit = purge_step(self.store) if limit is None else limit
+        step: Purged = await ask(when, limit=limit)
+        count = step.count
+        while step.cursor is not None:
+            if progress is not None:
+                progress(count)
+            step = await ask(when, limit=limit, after=step.cursor)
             count += step.count
         return count
 

@@ -186,6 +186,17 @@ class AsyncSessions:
         """
         return await self._run(self._do.purge(before, step, progress))
 
+    async def purgeable(
+        self, *, before: datetime | None = None, step: int | None = None,
+        progress: Callable[[int], None] | None = None,
+    ) -> int:  # fmt: skip
+        """Count what `purge` would delete with the same arguments, in the same bounded steps; changes nothing.
+
+        Raises:
+            ConfigurationError: the store cannot count (`keyturn.stores.Counting`).
+        """
+        return await self._run(self._do.purgeable(before, step, progress))
+
 
 class Sessions:
     """Sessions for code that blocks; the arguments and promises are those of `AsyncSessions`.
@@ -290,3 +301,10 @@ class Sessions:
     ) -> int:  # fmt: skip
         """Delete sessions that were over before a moment; see `AsyncSessions.purge`."""
         return drive(self._do.purge(before, step, progress))
+
+    def purgeable(
+        self, *, before: datetime | None = None, step: int | None = None,
+        progress: Callable[[int], None] | None = None,
+    ) -> int:  # fmt: skip
+        """Count what `purge` would delete; see `AsyncSessions.purgeable`."""
+        return drive(self._do.purgeable(before, step, progress))

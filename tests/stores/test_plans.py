@@ -83,12 +83,14 @@ def verbs(full: Full, nth: int) -> dict[str, Any]:
         "revocations": lambda: store.revocations(full.position),
         "purge": lambda: store.purge(NOW, limit=1000, after=None),
         "purge, further on": lambda: store.purge(NOW, limit=1000, after=last.id),
+        "purgeable": lambda: store.purgeable(NOW, limit=1000, after=None),
+        "purgeable, further on": lambda: store.purgeable(NOW, limit=1000, after=last.id),
     }
 
 
 VERBS = (
     "get", "advance", "step_up", "recover", "find", "end", "end_all", "acknowledge", "require", "revocations", "purge",
-    "purge, further on",
+    "purge, further on", "purgeable", "purgeable, further on",
 )  # fmt: skip
 
 

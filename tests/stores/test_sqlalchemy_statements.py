@@ -55,6 +55,7 @@ VERBS = {
     "require": (lambda stage, session: stage.store.require({session.id: 1}, until=UNTIL), 1),
     "revocations": (lambda stage, session: stage.store.revocations(None), 1),
     "purge": (lambda stage, session: stage.store.purge(NOW, limit=10), 3),
+    "purgeable": (lambda stage, session: stage.store.purgeable(NOW, limit=10), 2),
 }
 
 

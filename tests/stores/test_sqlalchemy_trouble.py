@@ -111,6 +111,7 @@ def every_verb(stage):
     yield store.require({session.id: 1}, until=UNTIL)
     yield store.revocations(None)
     yield store.purge(NOW, limit=1)
+    yield store.purgeable(NOW, limit=1)
 
 
 def kick(url):

@@ -56,10 +56,10 @@ class Revocations:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Purged:
-    """What one bounded step of `purge` did.
+    """What one bounded step of `purge` did, or of `Counting.purgeable` would do.
 
     Args:
-        count: how many sessions it removed.
+        count: how many sessions it removed, or would remove.
         cursor: where to go on; None when the walk is over.
     """
 
@@ -147,6 +147,17 @@ class SessionStore(Protocol):
         by `before`. A store for which another step is better than `PURGE_STEP` says so in an attribute
         ``purge_step: int``, which is not required of it.
         """
+        ...
+
+
+class Counting(Protocol):
+    """What a store may offer besides, and all of ours do: to say what a purge would delete, and delete nothing.
+
+    Without it ``keyturn purge --dry-run`` is refused; nothing else asks for it.
+    """
+
+    async def purgeable(self, before: datetime, *, limit: int, after: str | None = None) -> Purged:
+        """Count what `purge` would delete with the same arguments, in the same steps; changes nothing, log included."""
         ...
 
 

@@ -71,10 +71,11 @@ _PASSED: Final = "SELECT number FROM keyturn_revocation WHERE until <= ? LIMIT ?
 _DROP: Final = "DELETE FROM keyturn_revocation WHERE number = ?"
 _DROPPED: Final = "UPDATE keyturn_log SET dropped = max(dropped, ?) WHERE only = 1"
 _STEP_END: Final = "SELECT id FROM keyturn_session WHERE id > ? ORDER BY id LIMIT 1 OFFSET ?"
-_PURGE: Final = """
-DELETE FROM keyturn_session
-WHERE id > ?1 AND id <= ?2 AND (expires_at < ?3 OR idle_expires_at < ?3 OR ended_at < ?3)
+_OVER: Final = """
+FROM keyturn_session WHERE id > ?1 AND id <= ?2 AND (expires_at < ?3 OR idle_expires_at < ?3 OR ended_at < ?3)
 """
+_PURGE: Final = "DELETE" + _OVER
+_PURGEABLE: Final = "SELECT count(*)" + _OVER
 
 _ID, _SUBJECT, _ACCESS_FLOOR, _ENDED_AT = map(
     COLUMNS.split(", ").index, ("id", "subject", "access_floor", "ended_at")
@@ -245,7 +246,18 @@ def drop_announcements(connection: sqlite3.Connection, before: int, limit: int) 
 
 def purge(connection: sqlite3.Connection, before: int, after: bytes, limit: int) -> tuple[int, bytes | None]:
     """Look at the next rows along the primary key and delete what was over; give how many, and where to go on."""
-    last = connection.execute(_STEP_END, (after, limit - 1)).fetchone()
-    cursor: bytes | None = last[0] if last else None
+    cursor = _step_end(connection, after, limit)
     deleted = connection.execute(_PURGE, (after, cursor or LAST_ID, before))
     return deleted.rowcount, cursor
+
+
+def purgeable(connection: sqlite3.Connection, before: int, after: bytes, limit: int) -> tuple[int, bytes | None]:
+    """Look at the next rows along the primary key and count what was over; give how many, and where to go on."""
+    cursor = _step_end(connection, after, limit)
+    (count,) = connection.execute(_PURGEABLE, (after, cursor or LAST_ID, before)).fetchone()
+    return count, cursor
+
+
+def _step_end(connection: sqlite3.Connection, after: bytes, limit: int) -> bytes | None:
+    last = connection.execute(_STEP_END, (after, limit - 1)).fetchone()
+    return last[0] if last else None

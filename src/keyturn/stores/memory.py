@@ -128,12 +128,24 @@ class MemoryStore:
         with self._lock:
             if after is None:
                 self._drop_announcements(before)
-            start = b"" if after is None else _raw(after)
-            looked_at = sorted((id_ for id_ in self._rows if _raw(id_) > start), key=_raw)[:limit]
-            over = [id_ for id_ in looked_at if _was_over(self._rows[id_], before)]
+            over, cursor = self._over(before, limit, after)
             for id_ in over:
                 del self._rows[id_]
-        return Purged(count=len(over), cursor=looked_at[-1] if len(looked_at) == limit else None)
+        return Purged(count=len(over), cursor=cursor)
+
+    async def purgeable(self, before: datetime, *, limit: int, after: str | None = None) -> Purged:
+        """Count what `purge` would delete with the same arguments; changes nothing."""
+        if limit < 1:
+            raise ValueError("a step of a purge looks at one row at least")
+        with self._lock:
+            over, cursor = self._over(before, limit, after)
+        return Purged(count=len(over), cursor=cursor)
+
+    def _over(self, before: datetime, limit: int, after: str | None) -> tuple[list[str], str | None]:
+        start = b"" if after is None else _raw(after)
+        looked_at = sorted((id_ for id_ in self._rows if _raw(id_) > start), key=_raw)[:limit]
+        over = [id_ for id_ in looked_at if _was_over(self._rows[id_], before)]
+        return over, looked_at[-1] if len(looked_at) == limit else None
 
     def _of(self, realm: str, subject: str | None) -> Iterator[Session]:
         rows = (row for row in self._rows.values() if row.realm == realm)

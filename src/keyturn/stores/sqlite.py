@@ -169,15 +169,22 @@ class SqliteStore:
         Raises:
             ValueError: `limit` is below 1, or `after` is no cursor.
         """
-        start = b"" if after is None else session_id_bytes(after)
-        if limit < 1 or start is None:
-            raise ValueError("a step of a purge looks at one row at least, from where another one stopped")
-        at = micros(before)
+        start, at = _step_start(limit, after), micros(before)
         if after is None:
             await self._drop_announcements(at)
         count, cursor = await self._write(lambda connection: statements.purge(connection, at, start, limit))
         if cursor is not None:
             await _breathe()
+        return Purged(count=count, cursor=None if cursor is None else session_id_text(cursor))
+
+    async def purgeable(self, before: datetime, *, limit: int, after: str | None = None) -> Purged:
+        """Count what `purge` would delete with the same arguments; changes nothing.
+
+        Raises:
+            ValueError: `limit` is below 1, or `after` is no cursor.
+        """
+        start, at = _step_start(limit, after), micros(before)
+        count, cursor = await self._read(lambda connection: statements.purgeable(connection, at, start, limit))
         return Purged(count=count, cursor=None if cursor is None else session_id_text(cursor))
 
     async def _end_realm(self, realm: str, keep: bytes | None, ending: statements.Ending) -> list[Row]:
@@ -204,6 +211,13 @@ class SqliteStore:
     def _ask(self, call: Call[T]) -> Coroutine[Any, Any, T]:
         self._writer.submit(call)
         return call.answer()
+
+
+def _step_start(limit: int, after: str | None) -> bytes:
+    start = b"" if after is None else session_id_bytes(after)
+    if limit < 1 or start is None:
+        raise ValueError("a step of a purge looks at one row at least, from where another one stopped")
+    return start
 
 
 async def _breathe() -> None:

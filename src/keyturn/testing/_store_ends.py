@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from ..session import EndReason, Session
-from ..stores import ENDED, Purged, Revocation, SessionStore
+from ..stores import ENDED, Counting, Purged, Revocation, SessionStore
 from ._store_stage import MICROSECOND, NOW, REALM, SECOND, SUBJECT, UNTIL, Stage, StoreSuite, in_each_colour, turn_of
 
 #: How sessions end here.
@@ -193,6 +194,9 @@ class Ends(StoreSuite):
             await stage.add(idle_expires_at=NOW),
             await stage.add(ended_at=NOW, end_reason=EndReason.LOGOUT),
         ]
+        if _counts(stage):
+            assert await _counting(stage).purgeable(NOW, limit=100) == Purged(count=3, cursor=None)
+            assert [await stage.store.get(session.id) for session in [*over, *kept]] == [*over, *kept]
         assert await stage.store.purge(NOW, limit=100) == Purged(count=3, cursor=None)
         assert [await stage.store.get(session.id) for session in over] == [None] * 3
         assert [await stage.store.get(session.id) for session in kept] == kept
@@ -213,6 +217,24 @@ class Ends(StoreSuite):
         assert sum(counts) == 10
         left = [session for session in sessions if await stage.store.get(session.id) is not None]
         assert left == [session for session in sessions if session.expires_at > NOW]
+
+    @pytest.mark.ids("R76")
+    @in_each_colour
+    async def test_what_a_purge_would_delete_is_counted_in_the_same_steps_and_nothing_goes(self, stage: Stage) -> None:
+        if not _counts(stage):
+            pytest.skip("the store does not count what a purge would delete: keyturn.stores.Counting")
+        store, counting = stage.store, _counting(stage)
+        sessions = [await stage.add(expires_at=NOW + (number % 2 or -1) * SECOND) for number in range(10)]
+        await store.end([sessions[0].id], at=NOW, reason=EndReason.LOGOUT, until=NOW - SECOND)
+        kept = [await store.get(session.id) for session in sessions]
+        foreseen = [step async for step in _walk(counting.purgeable)]
+        assert [await store.get(session.id) for session in sessions] == kept
+        assert len((await store.revocations(None)).entries) == 1, "the log is not what a count may shorten"
+        assert foreseen == [step async for step in _walk(store.purge)]
+        assert sum(step.count for step in foreseen) == 5
+        for limit in (0, -1):
+            with pytest.raises(ValueError):
+                await counting.purgeable(NOW, limit=limit)
 
     @in_each_colour
     async def test_only_the_first_step_of_a_purge_drops_log_entries(self, stage: Stage) -> None:
@@ -239,3 +261,20 @@ def _end_of(session: Session, **changes: Any) -> Revocation:
 
 def _ids(sessions: Any) -> set[str]:
     return {session.id for session in sessions}
+
+
+def _counts(stage: Stage) -> bool:
+    return hasattr(stage.store, "purgeable")
+
+
+def _counting(stage: Stage) -> Counting:
+    return cast("Counting", stage.store)
+
+
+async def _walk(verb: Any) -> AsyncIterator[Purged]:
+    """Take three rows a step until it is over."""
+    step: Purged = await verb(NOW, limit=3)
+    yield step
+    while step.cursor is not None:
+        step = await verb(NOW, limit=3, after=step.cursor)
+        yield step

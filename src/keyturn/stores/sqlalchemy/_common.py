@@ -46,7 +46,10 @@ _STEP_END: Final = (
 _OVER: Final = or_(*(column < bindparam("before") for column in (_c.expires_at, _c.idle_expires_at, _c.ended_at)))
 _BEGUN: Final = tuple_(_c.bucket, _c.id) > tuple_(bindparam("bucket"), bindparam("after"))
 _PURGE_THE_REST: Final = delete(session).where(and_(_BEGUN, _OVER))
-_PURGE: Final = _PURGE_THE_REST.where(tuple_(_c.bucket, _c.id) <= tuple_(bindparam("last_bucket"), bindparam("last")))
+_PURGEABLE_THE_REST: Final = select(func.count()).select_from(session).where(and_(_BEGUN, _OVER))
+_UP_TO: Final = tuple_(_c.bucket, _c.id) <= tuple_(bindparam("last_bucket"), bindparam("last"))
+_PURGE: Final = _PURGE_THE_REST.where(_UP_TO)
+_PURGEABLE: Final = _PURGEABLE_THE_REST.where(_UP_TO)
 
 #: What a turn that was carried out leaves in its row, beside what it must have found there.
 _SHOWN: Final = ("realm", "transport", "seed_digest", "binding", "generation", "rotated_at", "ended_at")
@@ -113,6 +116,15 @@ class CommonStatements:
             return connection.execute(_PURGE_THE_REST, {**start, "before": before}).rowcount, None
         end = {"last_bucket": bucket_of(last), "last": last}
         return connection.execute(_PURGE, {**start, **end, "before": before}).rowcount, last
+
+    def purgeable(self, connection: Connection, before: int, after: bytes, limit: int) -> tuple[int, bytes | None]:
+        """Look at the next rows along the primary key and count what was over; give how many, and where to go on."""
+        start: dict[str, Any] = {"bucket": bucket_of(after), "after": after}
+        last: bytes | None = connection.execute(_STEP_END, {**start, "skipped": limit - 1}).scalar_one_or_none()
+        if last is None:
+            return connection.execute(_PURGEABLE_THE_REST, {**start, "before": before}).scalar_one(), None
+        end = {"last_bucket": bucket_of(last), "last": last}
+        return connection.execute(_PURGEABLE, {**start, **end, "before": before}).scalar_one(), last
 
 
 def _shows(row: Row, turn: TurnRow) -> bool:

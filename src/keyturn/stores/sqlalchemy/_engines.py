@@ -13,7 +13,7 @@ from ._statements import Statements
 
 Verb: TypeAlias = Literal[
     "version", "add", "get", "advance", "step_up", "recover", "find", "end", "end_of_subject", "end_of_realm",
-    "acknowledge", "require", "log", "drop_announcements", "purge",
+    "acknowledge", "require", "log", "drop_announcements", "purge", "purgeable",
 ]  # fmt: skip
 
 #: A verb that the database takes back so often in a row meets more than bad luck.
@@ -23,7 +23,7 @@ _CONNECTIONS: Final = 3
 #: Verbs that may be said again where nobody knows whether they were heard. A turn is a compare-and-set: if the first
 #: was heard, the second is refused, and the row tells the rest (docs/explanation/sessions.md, row 9). Not so an end, which is
 #: told to whom it ended for, nor a recovery, which is counted.
-_HARMLESS: Final[frozenset[Verb]] = frozenset({"version", "get", "advance", "find", "acknowledge", "log"})
+_HARMLESS: Final[frozenset[Verb]] = frozenset({"version", "get", "advance", "find", "acknowledge", "log", "purgeable"})
 
 
 def statements_for(dialect: Dialect) -> Statements:

@@ -71,7 +71,7 @@ _BATCH: Final = 1000
 _SELECTS: Final = 64  # and where each is a SELECT of its own
 _VERBS: Final = frozenset({
     "version", "add", "get", "advance", "step_up", "recover", "find", "end", "end_of_subject", "end_of_realm",
-    "acknowledge", "require", "log", "drop_announcements", "purge",
+    "acknowledge", "require", "log", "drop_announcements", "purge", "purgeable",
 })  # fmt: skip
 _GROUPED: Final = frozenset({"advance"})
 
@@ -225,6 +225,12 @@ class MariadbStatements(CommonStatements):
         for batch in _batches([raw for raw, is_over in seen if is_over], _BATCH):
             statement = f"DELETE FROM keyturn_session WHERE {of_ids(batch)} AND {_OVER}"  # noqa: S608 - digits
             connection.exec_driver_sql(statement, {"before": before})
+        return sum(1 for _, is_over in seen if is_over), (seen[-1][0] if len(seen) == limit else None)
+
+    def purgeable(self, connection: Connection, before: int, after: bytes, limit: int) -> tuple[int, bytes | None]:
+        """Look at the next rows along the primary key and count what was over; give how many, and where to go on."""
+        start = {"bucket": bucket_of(after), "after": digits(after), "limit": limit, "before": before}
+        seen = connection.exec_driver_sql(_WALK, start).all()
         return sum(1 for _, is_over in seen if is_over), (seen[-1][0] if len(seen) == limit else None)
 
 

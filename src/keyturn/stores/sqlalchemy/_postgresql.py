@@ -187,7 +187,7 @@ class PostgresqlStatements(CommonStatements):
 
     single: frozenset[str] = frozenset({
         "version", "add", "get", "advance", "step_up", "recover", "find", "end", "end_of_subject", "end_of_realm",
-        "acknowledge", "require", "log", "drop_announcements", "purge",
+        "acknowledge", "require", "log", "drop_announcements", "purge", "purgeable",
     })  # fmt: skip
     isolation: str | None = "READ COMMITTED"
 

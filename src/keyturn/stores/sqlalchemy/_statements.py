@@ -203,3 +203,7 @@ class Statements(Protocol):
     def purge(self, connection: Connection, before: int, after: bytes, limit: int) -> tuple[int, bytes | None]:
         """Look at the next `limit` rows along the primary key and delete what was over; give how many, where to go on."""
         ...
+
+    def purgeable(self, connection: Connection, before: int, after: bytes, limit: int) -> tuple[int, bytes | None]:
+        """Look at the next `limit` rows along the primary key and count what was over; give how many, where to go on."""
+        ...

@@ -213,13 +213,22 @@ class SqlAlchemyStore:
         Raises:
             ValueError: `limit` is below 1, or `after` is no cursor.
         """
-        start = b"" if after is None else session_id_bytes(after)
-        if limit < 1 or start is None:
-            raise ValueError("a step of a purge looks at one row at least, from where another one stopped")
-        at = micros(before)
+        start, at = _step_start(limit, after), micros(before)
         if after is None:
             await self._drop_announcements(at)
         count, cursor = await self._ask("purge", lambda connection: self._said.purge(connection, at, start, limit))
+        return Purged(count=count, cursor=None if cursor is None else session_id_text(cursor))
+
+    async def purgeable(self, before: datetime, *, limit: int, after: str | None = None) -> Purged:
+        """Count what `purge` would delete with the same arguments; changes nothing.
+
+        Raises:
+            ValueError: `limit` is below 1, or `after` is no cursor.
+        """
+        start, at = _step_start(limit, after), micros(before)
+        count, cursor = await self._ask(
+            "purgeable", lambda connection: self._said.purgeable(connection, at, start, limit)
+        )
         return Purged(count=count, cursor=None if cursor is None else session_id_text(cursor))
 
     async def _end_realm(self, realm: str, keep: bytes | None, ending: Ending) -> Sequence[Row]:
@@ -253,6 +262,13 @@ class SqlAlchemyStore:
 
 def _session_or_none(row: Row | None) -> Session | None:
     return None if row is None else session_of(row)
+
+
+def _step_start(limit: int, after: str | None) -> bytes:
+    start = b"" if after is None else session_id_bytes(after)
+    if limit < 1 or start is None:
+        raise ValueError("a step of a purge looks at one row at least, from where another one stopped")
+    return start
 
 
 def _ending(at: datetime, reason: EndReason, until: datetime) -> Ending:
