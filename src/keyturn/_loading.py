@@ -25,8 +25,9 @@ _ENVIRONMENT: Final = "KEYTURN_"
 #: Tables that others read; variables can only spell the flat ones.
 _FLAT_TABLES: Final = ("server", "throttle")
 _TABLES: Final = ("keyturn", *_FLAT_TABLES, "clients")
-#: Read by others: by the project's own scripts, in any environment where Keyturn is developed; and by `StaticKeys`.
-_NOT_OURS: Final = frozenset({"setup", "keys"})
+#: Read by others: by the project's own scripts, in any environment where Keyturn is developed; by `StaticKeys`; and by
+#: the command line, which finds the file by it.
+_NOT_OURS: Final = frozenset({"setup", "keys", "config"})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -5,10 +5,12 @@ from __future__ import annotations
 import click
 
 from .. import __version__
+from ._common import Program
 from .demo import demo
 
 
 @click.group(
+    cls=Program,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Begin with: keyturn demo",
 )

@@ -1,0 +1,103 @@
+"""Lists as people read them on a terminal and as programs read them: no colours, no boxes, nothing that moves a cursor."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+from itertools import chain, islice
+from typing import Any, Final
+
+import click
+from rich.cells import cell_len
+
+#: So many rows decide how wide the columns are; a million are not held for it.
+_LOOKED_AT: Final = 1000
+_GAP: Final = "  "
+
+
+def table(
+    columns: Sequence[str], rows: Iterable[Sequence[Any]], as_json: bool = False, *, empty: str = "There are none."  # noqa: FBT001, FBT002 - it is what --json gave
+) -> None:  # fmt: skip
+    """Print rows: aligned columns under their names, or a JSON array of objects.
+
+    Args:
+        columns: the names, as members of the objects; in the table their underscores are spaces.
+        rows: texts, numbers, yes or no, aware times, None, and lists or sets of texts.
+        as_json: whether ``--json`` was given.
+        empty: said on standard error where there are no rows and people read.
+    """
+    if as_json:
+        _print_json(columns, rows)
+    elif not _print_columns(columns, rows):
+        click.echo(empty, err=True)
+
+
+def printable(text: str, *, breaks: bool = False) -> str:
+    """Give a text as a terminal may show it: what is no letter, sign or space is spelled out.
+
+    A name or a browser's name was chosen by somebody else; it must not write over what stands beside it.
+
+    Args:
+        breaks: whether line breaks may stay.
+    """
+    return "".join(
+        each if each.isprintable() or (breaks and each == "\n") else each.encode("unicode_escape").decode()
+        for each in text
+    )
+
+
+def _print_json(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    before = "[\n"
+    for row in rows:
+        click.echo(before + json.dumps(dict(zip(columns, map(_json_value, row), strict=True))), nl=False)
+        before = ",\n"
+    click.echo("[]" if before == "[\n" else "\n]")
+
+
+def _json_value(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return _time(value)
+    if isinstance(value, set | frozenset):
+        return sorted(value)
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _print_columns(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> bool:
+    lines = ([_text(value) for value in row] for row in rows)
+    first = list(islice(lines, _LOOKED_AT))
+    if not first:
+        return False
+    heads = [name.replace("_", " ").upper() for name in columns]
+    widths = [max(map(cell_len, cells)) for cells in zip(heads, *first, strict=True)]
+    for line in chain([heads], first, lines):
+        click.echo(_encodable(_GAP.join(_padded(line, widths)).rstrip()))
+    return True
+
+
+def _padded(line: Sequence[str], widths: Sequence[int]) -> Iterator[str]:
+    for cell, width in zip(line, widths, strict=True):
+        yield cell + " " * (width - cell_len(cell))
+
+
+def _text(value: Any) -> str:
+    match value:
+        case None | "" | () | []:
+            return "-"
+        case bool():
+            return "yes" if value else "no"
+        case datetime():
+            return _time(value)
+        case set() | frozenset() | list() | tuple():
+            return printable(" ".join(_json_value(value))) or "-"
+        case _:
+            return printable(str(value))
+
+
+def _time(value: datetime) -> str:
+    return value.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def _encodable(text: str) -> str:
+    encoding = getattr(click.get_text_stream("stdout"), "encoding", None) or "utf-8"
+    return text.encode(encoding, "backslashreplace").decode(encoding)
