@@ -1,0 +1,173 @@
+"""What the server and every command stand on: the parts that a configuration names, opened when they are first used."""
+
+from __future__ import annotations
+
+import inspect
+from contextlib import suppress
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Literal, Self, cast
+
+from .. import stores, throttle
+from .._asgi import LoopBridge
+from .._build import Chance
+from ..keyrings.directory import DirectoryKeys
+from ..sessions import AsyncSessions, Sessions
+from ..stores import SessionStore
+from ..throttle import Throttle
+from . import database, records
+from .config import ServerConfig, absolute_store
+from .records import Records
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+    from sqlalchemy.ext.asyncio import AsyncEngine
+
+#: The settings of `keyturn.toml` for those who only look at a folder.
+_PRIVATE = 0o700
+
+
+class Installation:
+    """The parts of one installation; each is opened when it is first asked for, and `close` closes them all.
+
+    Args:
+        config: where they are.
+        colour: ``sync`` for commands, ``async`` for the server's event loop.
+        chance: the clock and the entropy.
+    """
+
+    def __init__(
+        self,
+        config: ServerConfig,
+        colour: Literal["sync", "async"] = "sync",
+        chance: Chance = Chance(),  # noqa: B008 - a frozen value
+    ) -> None:
+        self.config = config
+        self.colour: Literal["sync", "async"] = colour
+        self.chance = chance
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # --- the parts -------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def engine(self) -> Engine | AsyncEngine | None:
+        """The engine that sessions, records and counters share; None for SQLite and for memory."""
+        return database.engine(self.config.store, self.colour)
+
+    @cached_property
+    def store(self) -> SessionStore:
+        """Where sessions are kept."""
+        if self.engine is None:
+            return stores.open(self.config.store, colour=self.colour)
+        from ..stores.sqlalchemy import SqlAlchemyStore
+
+        return SqlAlchemyStore(self.engine)
+
+    @cached_property
+    def keys(self) -> DirectoryKeys:
+        """The key ring's directory, filled with fresh keys where it is missing or empty."""
+        return DirectoryKeys(
+            self.config.keys,
+            algorithm=self.config.settings.algorithm,
+            clock=self.chance.clock,
+            entropy=self.chance.entropy,
+        )
+
+    @cached_property
+    def records(self) -> Records:
+        """Accounts, registered clients and resets."""
+        opened: Records = cast("Any", records).open(self.config.store, colour=self.colour)
+        return opened
+
+    @cached_property
+    def throttle(self) -> Throttle:
+        """Who is counted, beside the sessions or where the configuration says."""
+        counters, limits = self.config.counters, self.config.configuration.limits
+        if counters != "store":
+            return throttle.open(absolute_store(counters, self.config.home), limits)
+        if self.engine is not None:
+            from ..throttle.sqlalchemy import SqlAlchemyThrottle
+
+            return SqlAlchemyThrottle(self.engine, limits)
+        return throttle.chosen("store", profile=self.config.settings.profile, store=self.config.store)
+
+    @cached_property
+    def sessions(self) -> Any:
+        """The door to sessions: `keyturn.Sessions`, or `keyturn.AsyncSessions` for the server's event loop."""
+        parts = (self.config.settings, self.store, self.keys)
+        if self.colour == "sync":
+            return Sessions(*parts, chance=self.chance)
+        return AsyncSessions(*parts, bridge=LoopBridge(), chance=self.chance)
+
+    # --- beginning and end -----------------------------------------------------------------------------------------
+
+    def prepare(self) -> None:
+        """Make what is missing: folders, keys, database and tables; several processes may do so at once.
+
+        Raises:
+            ConfigurationError: something is in the way; it says what to do.
+        """
+        make_private(self.config.home)
+        make_private(self.config.keys.parent)
+        if (file := database.sqlite_path(self.config.store)) is not None:
+            make_private(file.parent)
+        if not self._has_keys():
+            database.refuse_lost_keys(self.config, now=self.chance.clock())
+        _ = self.keys
+        database.prepare(self.config.store, migrate=self.config.migrate)
+
+    def close(self) -> None:
+        """Close everything that was opened; a later use opens it again."""
+        for part in self._forget():
+            _closed(part)
+
+    async def aclose(self) -> None:
+        """Do as `close`, in the event loop that runs now."""
+        for part in self._forget():
+            done = _closed(part)
+            if inspect.isawaitable(done):
+                await done
+
+    def _has_keys(self) -> bool:
+        with suppress(OSError):
+            return any(not path.name.startswith(".") for path in self.config.keys.iterdir())
+        return False
+
+    def _forget(self) -> list[Any]:
+        # The engine last: the others stand on it.
+        names = ("sessions", "throttle", "records", "store", "keys", "engine")
+        return [self.__dict__.pop(name) for name in names if self.__dict__.get(name) is not None]
+
+
+def _closed(part: Any) -> Any:
+    for name in ("aclose", "close", "dispose"):
+        if (close := getattr(part, name, None)) is not None and callable(close):
+            return close()
+    return None
+
+
+def make_private(folder: Path) -> None:
+    """Make a folder, and those above it, for their owner alone; those that are there stay as they are.
+
+    Raises:
+        ConfigurationError: it cannot be made.
+    """
+    from ..errors import ConfigurationError
+
+    try:
+        for each in [*reversed(folder.parents), folder]:
+            with suppress(FileExistsError):
+                if not each.exists():
+                    each.mkdir(mode=_PRIVATE)
+    except OSError as trouble:
+        raise ConfigurationError([f"{folder} cannot be made: {trouble.strerror or 'unknown trouble'}"]) from None
+    if not folder.is_dir():
+        raise ConfigurationError([f"{folder} is not a folder: name another place"])
