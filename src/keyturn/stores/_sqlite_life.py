@@ -8,7 +8,7 @@ import sqlite3
 import threading
 import weakref
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from ..errors import StoreError
 from ._sqlite_writer import Call, Writer
@@ -26,8 +26,7 @@ class WriterOnDemand:
         self._writer: Writer | None = None
         self._lock_kind = threading.Lock
         self._lock = threading.Lock()
-        with _registering:
-            _all.add(self)
+        ends_before_fork(self)
 
     def submit(self, call: Call[Any]) -> None:
         """Hand a call to the writer.
@@ -85,10 +84,28 @@ class WriterOnDemand:
             writer.join()
 
 
-_all: weakref.WeakSet[WriterOnDemand] = weakref.WeakSet()
+class Held(Protocol):
+    """What holds connections to SQLite files."""
+
+    def hold(self) -> None:
+        """Close them, and let none be opened before `release`."""
+        ...
+
+    def release(self) -> None:
+        """Let them be opened again."""
+        ...
+
+
+def ends_before_fork(one: Held) -> None:
+    """See to it that no connection of this one is open while the process forks, or when the program ends."""
+    with _registering:
+        _all.add(one)
+
+
+_all: weakref.WeakSet[Held] = weakref.WeakSet()
 _writers: weakref.WeakSet[Writer] = weakref.WeakSet()  # those of forgotten stores, too, until their thread has ended
 _registering = threading.Lock()
-_held: list[WriterOnDemand] = []
+_held: list[Held] = []
 
 
 def _quiesce() -> None:
@@ -99,8 +116,8 @@ def _quiesce() -> None:
     """
     _registering.acquire()
     _held[:] = _all
-    for writer_on_demand in _held:
-        writer_on_demand.hold()
+    for one in _held:
+        one.hold()
     for writer in list(_writers):
         writer.stop()
         writer.join()

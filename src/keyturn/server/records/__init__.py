@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Literal, Protocol, TypeAlias
 
 from ..._colour import Colour
-from ...errors import KeyturnError
+from ...errors import ConfigurationError, KeyturnError
 
 AccountState: TypeAlias = Literal["unverified", "active", "suspended"]
 
@@ -133,3 +133,24 @@ class Records(Protocol):
     def close(self) -> None:
         """Let go of connections that were opened here."""
         ...
+
+
+def open(url: str, *, colour: Literal["sync", "async"] = "sync") -> Records:  # noqa: A001 - reads as records.open(url)
+    """Open the records of a database by its address; nothing is connected before the first call.
+
+    Args:
+        url: the session store's, as `keyturn.stores.open` takes it; ``memory:`` shares nothing with the store.
+        colour: how the door that will use them waits; records opened for one that awaits never block its event loop.
+
+    Raises:
+        ConfigurationError: the address names no store that is known here, or its driver is not installed.
+    """
+    if url in ("memory:", "memory://"):
+        from .memory import MemoryRecords
+
+        return MemoryRecords()
+    if url.startswith("sqlite:///"):
+        from .sqlite import SqliteRecords
+
+        return SqliteRecords(url.removeprefix("sqlite:///"))
+    raise ConfigurationError([f"no store is known for {url.partition(':')[0]!r}"])
