@@ -31,6 +31,8 @@ App: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 _log = logging.getLogger("keyturn")
 #: Where the cookies that were taken out of a request wait for the guard.
 _COOKIES: Final = "keyturn.cookies"
+#: Where a layer outside of ours, which counts and logs, leaves a dictionary for the code of an error.
+NOTE: Final = "keyturn.note"
 
 
 class Native(Protocol):
@@ -134,6 +136,14 @@ class Body:
         return message
 
 
+def noted(reply: Reply, scope: Scope) -> Reply:
+    """Leave the code of an error where a layer outside looks for it, and give the answer on."""
+    note = scope.get(NOTE)
+    if note is not None and reply.code:
+        note["code"] = reply.code
+    return reply
+
+
 async def send_reply(reply: Reply, send: Send) -> None:
     """Send an answer of ours."""
     await send({"type": "http.response.start", "status": reply.status, "headers": reply.raw_headers()})
@@ -174,7 +184,7 @@ def wrap(service: Service, app: App, native: Native) -> App:
         elif ours:
             body = Body(receive)
             request = request_of(service, scope, native(scope, body.receive), body.read)
-            await send_reply(await service.handle(request), send)
+            await send_reply(noted(await service.handle(request), scope), send)
         else:
             await app(scope, receive, send)
 

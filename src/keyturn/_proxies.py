@@ -48,7 +48,7 @@ class Proxies:
 
     def seen_through(self, request: Request) -> Request:
         """Give a request as the outermost trusted proxy saw it; where the peer is no trusted proxy, as it came."""
-        if not self._trusts(request.peer):
+        if not self.trusts(request.peer):
             return request
         scheme = _last(request, b"x-forwarded-proto").lower()
         host = _last(request, b"x-forwarded-host")
@@ -67,9 +67,14 @@ class Proxies:
         Args:
             client: the peer of a request that was `seen_through`.
         """
-        return "" if _is_here(client) and not self._trusts(client) else client
+        return "" if _is_here(client) and not self.trusts(client) else client
 
-    def _trusts(self, peer: str) -> bool:
+    def trusts(self, peer: str) -> bool:
+        """Say whether the other end of a connection is one of them.
+
+        Args:
+            peer: its address, empty for a Unix socket's.
+        """
         if not peer:
             return self.sockets
         address = _address(peer)
@@ -86,7 +91,7 @@ class Proxies:
             if address is None:
                 return client
             client = str(address)
-            if not self._trusts(client):
+            if not self.trusts(client):
                 return client
         return client
 

@@ -118,12 +118,14 @@ class Reply:
     Args:
         headers: names as they shall be written; ``Set-Cookie`` comes from `cookies`.
         body: the exact octets; its ``repr`` is left out, it may hold tokens.
+        code: of the error that this is, for who counts and logs; empty where it is none. It is not sent.
     """
 
     status: int
     headers: tuple[tuple[str, str], ...] = ()
     body: bytes = field(default=b"", repr=False)
     cookies: tuple[Cookie, ...] = ()
+    code: str = ""
 
     def header(self, name: str) -> str | None:
         """Give the first header field of that name, in whatever case."""

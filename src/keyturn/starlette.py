@@ -106,7 +106,7 @@ class Keyturn(Service):
     async def _answer_error(self, conn: Any, error: Exception) -> Response | None:
         if not isinstance(error, KeyturnError):
             raise error
-        reply = error_reply(error, self.settings)
+        reply = _asgi.noted(error_reply(error, self.settings), conn.scope)
         if isinstance(conn, WebSocket):
             await _refuse(conn, reply)
             return None
@@ -176,7 +176,7 @@ class Keyturn(Service):
             try:
                 scope[_CLAIMS] = await self.check_connection(conn, wanted)
             except KeyturnError as error:
-                reply = error_reply(error, self.settings)
+                reply = _asgi.noted(error_reply(error, self.settings), scope)
                 await (
                     _asgi.refuse_socket(reply, scope, send)
                     if isinstance(conn, WebSocket)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -46,11 +47,12 @@ _encode: Final = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).enc
 
 def json_reply(
     value: Any, *, status: int = 200, media_type: str = "application/json",
-    headers: Iterable[tuple[str, str]] = _PRIVATE, cookies: Iterable[Cookie] = (),
+    headers: Iterable[tuple[str, str]] = _PRIVATE, cookies: Iterable[Cookie] = (), code: str = "",
 ) -> Reply:  # fmt: skip
     """Give a JSON answer; it is not to be stored unless `headers` say otherwise."""
     body = _encode(value).encode()
-    return Reply(status=status, headers=(("Content-Type", media_type), *headers), body=body, cookies=tuple(cookies))
+    fields = (("Content-Type", media_type), *headers)
+    return Reply(status=status, headers=fields, body=body, cookies=tuple(cookies), code=code)
 
 
 def no_content(cookies: Iterable[Cookie] = ()) -> Reply:
@@ -66,6 +68,7 @@ def hardened(reply: Reply, settings: Settings, extra: Iterable[tuple[str, str]] 
         headers=(*reply.headers, *_HARDENING, *hsts, *extra),
         body=reply.body,
         cookies=reply.cookies,
+        code=reply.code,
     )
 
 
@@ -148,13 +151,13 @@ def with_cookies(reply: Reply, cookies: Iterable[Cookie]) -> Reply:
     before = tuple(cookies)
     if not before:
         return reply
-    return Reply(status=reply.status, headers=reply.headers, body=reply.body, cookies=(*before, *reply.cookies))
+    return replace(reply, cookies=(*before, *reply.cookies))
 
 
 def uncacheable(reply: Reply) -> Reply:
     """Keep a reply out of shared caches: what clears one client's cookies must not be handed to others."""
     headers = tuple(header for header in reply.headers if header[0].lower() != "cache-control")
-    return Reply(status=reply.status, headers=(*headers, *_PRIVATE), body=reply.body, cookies=reply.cookies)
+    return replace(reply, headers=(*headers, *_PRIVATE))
 
 
 # --- errors --------------------------------------------------------------------------------------------------------
@@ -172,7 +175,8 @@ def problem(error: KeyturnError, settings: Settings) -> Reply:
     challenge = challenge_of(error, settings)
     headers = [*_PRIVATE, *error.headers.items()]
     headers += [("WWW-Authenticate", challenge)] if challenge else []
-    return json_reply(body, status=error.status, media_type="application/problem+json", headers=headers)
+    media_type = "application/problem+json"
+    return json_reply(body, status=error.status, media_type=media_type, headers=headers, code=error.code)
 
 
 def challenge_of(error: KeyturnError, settings: Settings) -> str | None:
@@ -218,7 +222,8 @@ def oauth_error(error: KeyturnError) -> Reply:
     """Give an error as the token endpoint's clients expect it (RFC 6749 section 5.2)."""
     status, code = _OAUTH_CODES.get(error.code, (error.status, "invalid_request"))
     headers = [*_PRIVATE, *error.headers.items()]
-    return json_reply({"error": code, "error_description": _plain(error.message)}, status=status, headers=headers)
+    body = {"error": code, "error_description": _plain(error.message)}
+    return json_reply(body, status=status, headers=headers, code=error.code)
 
 
 def _plain(message: str) -> str:
