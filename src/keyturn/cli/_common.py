@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from getpass import getpass
 from pathlib import Path
 from types import MappingProxyType
@@ -102,18 +103,22 @@ class Noun(click.Group):
 class Program(Noun):
     """The program: its commands end with 0 done, 1 refused or not found, 2 wrong usage, and never with a traceback."""
 
-    def main(self, *args: Any, standalone_mode: bool = True, **extra: Any) -> Any:
+    def main(self, *args: Any, **extra: Any) -> Any:
         """Run a command line."""
-        if not standalone_mode:
-            return super().main(*args, standalone_mode=False, **extra)
+        alone = extra.pop("standalone_mode", True)
+        run = partial(super().main, *args, **extra, standalone_mode=False)
+        if not alone:
+            return run()
         try:
-            code = super().main(*args, standalone_mode=False, **extra)
-        except click.ClickException as error:
-            with suppress(OSError):
-                error.show()
-            code = error.exit_code
+            code: Any = run()
         except click.Abort as error:
             code = _aborted(error)
+        except Exception as error:  # noqa: BLE001 - whatever it is, nobody is shown a traceback with values in it
+            _let_go()
+            shown = error if isinstance(error, click.ClickException) else RefusedError(_told_of(error))
+            with suppress(OSError):
+                shown.show()
+            code = shown.exit_code
         sys.exit(code if isinstance(code, int) else 0)
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -124,15 +129,10 @@ class Program(Noun):
                 _flush()
                 return result
         except OSError as trouble:
+            if trouble.errno not in _GONE:
+                raise
             _let_go()
-            if trouble.errno in _GONE:
-                sys.exit(_READER_LEFT)
-            place = f"{trouble.filename}: " if trouble.filename else ""
-            raise RefusedError(f"{place}{trouble.strerror or type(trouble).__name__}.") from None
-        except (click.ClickException, click.Abort, click.exceptions.Exit):
-            raise
-        except Exception as fault:  # noqa: BLE001 - the message of what is not ours may repeat a secret
-            raise RefusedError(f"Keyturn failed by a fault of its own: {kind_and_place(fault)}") from None
+            sys.exit(_READER_LEFT)
 
 
 def config_option(function: F) -> F:
@@ -274,6 +274,14 @@ def _told(error: KeyturnError) -> str:
     return f"{error.message} ({error.cause})" if error.cause else error.message
 
 
+def _told_of(error: Exception) -> str:
+    if isinstance(error, OSError):
+        place = f"{error.filename}: " if error.filename else ""
+        return f"{place}{error.strerror or type(error).__name__}."
+    # The message of what is not ours may repeat a secret.
+    return f"Keyturn failed by a fault of its own: {kind_and_place(error)}"
+
+
 def _aborted(error: click.Abort) -> int:
     """Say how a command that was broken off ends: Ctrl-C quietly, a terminal that was closed too."""
     if isinstance(error.__cause__ or error.__context__, KeyboardInterrupt):
@@ -285,7 +293,7 @@ def _aborted(error: click.Abort) -> int:
 
 def _flush() -> None:
     for stream in (sys.stdout, sys.stderr):
-        if stream is not None:  # pyright: ignore[reportUnnecessaryComparison]  # `>&-` leaves none
+        with suppress(AttributeError):  # `>&-` leaves none
             stream.flush()
 
 

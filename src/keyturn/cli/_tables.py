@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import chain, islice
@@ -88,8 +89,10 @@ def _text(value: Any) -> str:
             return "yes" if value else "no"
         case datetime():
             return _time(value)
-        case set() | frozenset() | list() | tuple():
-            return printable(" ".join(_json_value(value))) or "-"
+        case set() | frozenset():
+            return printable(" ".join(sorted(value))) or "-"
+        case list() | tuple():
+            return printable(" ".join(value))
         case _:
             return printable(str(value))
 
@@ -99,5 +102,5 @@ def _time(value: datetime) -> str:
 
 
 def _encodable(text: str) -> str:
-    encoding = getattr(click.get_text_stream("stdout"), "encoding", None) or "utf-8"
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
     return text.encode(encoding, "backslashreplace").decode(encoding)
