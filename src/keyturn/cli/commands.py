@@ -7,6 +7,9 @@ import click
 from .. import __version__
 from ._common import Program
 from .demo import demo
+from .purge import purge
+from .sessions import sessions
+from .keys import keys
 
 
 @click.group(
@@ -23,3 +26,6 @@ def keyturn() -> None:
 
 
 keyturn.add_command(demo)
+keyturn.add_command(keys)
+keyturn.add_command(purge)
+keyturn.add_command(sessions)

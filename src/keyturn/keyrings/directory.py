@@ -149,12 +149,7 @@ class DirectoryKeys:
         held: _Held | None = getattr(self, "_held", None)
         if held is not None and held.digest == digest:
             return held
-        reading = read_ring(
-            {str(self._path / name): text for name, text in contents.items()}, eddsa_alias=self._eddsa_alias
-        )
-        if reading.ring is None:
-            raise ConfigurationError(reading.faults)
-        return _Held(reading.ring, digest)
+        return _Held(_ring_of(self._path, contents, eddsa_alias=self._eddsa_alias), digest)
 
     def _write(self, before: KeyRing, after: KeyRing) -> None:
         old, new = files_of(before), files_of(after)
@@ -183,6 +178,25 @@ class DirectoryKeys:
         self._trouble = trouble
         if known is None or known.faults != trouble.faults:
             _LOG.error("Keyturn goes on with the keys in memory: %s", " ".join(trouble.faults))
+
+
+def look(path: str | PathLike[str]) -> KeyRing:
+    """Give the ring that a directory holds, and make nothing: it may be empty, and may not be enough to sign with.
+
+    Args:
+        path: the directory; where there is none, there are no keys.
+
+    Raises:
+        ConfigurationError: as for `DirectoryKeys`.
+    """
+    return _ring_of(Path(path), _files.read_all(Path(path)), eddsa_alias=False)
+
+
+def _ring_of(path: Path, contents: dict[str, KeyText], *, eddsa_alias: bool) -> KeyRing:
+    reading = read_ring({str(path / name): text for name, text in contents.items()}, eddsa_alias=eddsa_alias)
+    if reading.ring is None:
+        raise ConfigurationError(reading.faults)
+    return reading.ring
 
 
 def _is_whole(ring: KeyRing) -> bool:
