@@ -57,6 +57,13 @@ class Coroutines:
         known = await self._flows.ends.get(session_id)
         return known is not None and bool(await self._flows.ends.end([session_id], reason))
 
+    async def revoke(self, text: str, reason: EndReason) -> Session | None:
+        """End the session of a refresh token of any generation."""
+        ends = self._flows.ends
+        session = await ends.session_of(self._flows.issuer.seals.open(text, self._flows.clock()))
+        ended = await ends.end([session.id], reason) if session is not None else []
+        return ended[0] if ended else None
+
     async def end_all(self, subject: str | None, keep: str | None, reason: EndReason) -> int:
         """End all sessions of a user, or of the realm."""
         return len(await self._flows.ends.end_all(subject, reason, NOWHERE, keep=keep))

@@ -152,6 +152,17 @@ class AsyncSessions:
         """End one session of this realm; True if this call ended it."""
         return await self._run(self._do.end(session_id, reason))
 
+    async def revoke(self, refresh_token: str, *, reason: EndReason = EndReason.LOGOUT) -> Session | None:
+        """End the session that a refresh token belongs to, whatever its generation; give it if this call ended it.
+
+        Args:
+            refresh_token: ``kt1.…``, the current one or a spent one (RFC 7009).
+
+        Raises:
+            TokenInvalidError: not genuine; no store was asked.
+        """
+        return await self._run(self._do.revoke(refresh_token, reason))
+
     async def end_user(self, subject: str, *, keep: str | None = None, reason: EndReason = EndReason.LOGOUT_ALL) -> int:
         """End all sessions of a user; give how many.
 
@@ -278,6 +289,10 @@ class Sessions:
     def end(self, session_id: str, *, reason: EndReason = EndReason.ENDED) -> bool:
         """End one session; see `AsyncSessions.end`."""
         return drive(self._do.end(session_id, reason))
+
+    def revoke(self, refresh_token: str, *, reason: EndReason = EndReason.LOGOUT) -> Session | None:
+        """End the session that a refresh token belongs to; see `AsyncSessions.revoke`."""
+        return drive(self._do.revoke(refresh_token, reason))
 
     def end_user(self, subject: str, *, keep: str | None = None, reason: EndReason = EndReason.LOGOUT_ALL) -> int:
         """End all sessions of a user; see `AsyncSessions.end_user`."""

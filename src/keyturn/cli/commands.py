@@ -7,9 +7,10 @@ import click
 from .. import __version__
 from ._common import Program
 from .demo import demo
-from .purge import purge
-from .sessions import sessions
 from .keys import keys
+from .purge import purge
+from .serve import serve
+from .sessions import sessions
 
 
 @click.group(
@@ -29,3 +30,4 @@ keyturn.add_command(demo)
 keyturn.add_command(keys)
 keyturn.add_command(purge)
 keyturn.add_command(sessions)
+keyturn.add_command(serve)

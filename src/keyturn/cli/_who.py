@@ -1,0 +1,48 @@
+"""Who is meant by a name on a command line, and how many there are of something."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from .._colour import drive
+from ._common import printable, refuse
+
+if TYPE_CHECKING:
+    from ..server.installation import Installation
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Somebody:
+    """Whose sessions are meant.
+
+    Args:
+        name: for people, safe for a terminal.
+        subject: as sessions bear it.
+        known: whether there is such an account; else `subject` is what was typed, for an application's own users.
+    """
+
+    name: str
+    subject: str
+    known: bool
+
+    def refuse_unknown(self) -> None:
+        """End the command with exit code 1 where nobody knows the name: it is more likely mistyped than without a session."""
+        if not self.known:
+            refuse(f"There is no user {self.name}, and no session of a subject of this name.")
+
+
+def somebody(opened: Installation, typed: str) -> Somebody:
+    """Find who is meant by a subject, a user name or an e-mail address.
+
+    A subject first: nobody can choose one, so nobody can take a name that hides another's subject.
+    """
+    account = drive(opened.records.account(typed)) or drive(opened.records.find_account(typed.strip().casefold()))
+    if account is None:
+        return Somebody(name=printable(typed), subject=typed, known=False)
+    return Somebody(name=printable(account.username), subject=account.subject, known=True)
+
+
+def counted(count: int, noun: str) -> str:
+    """Give a number with its noun: ``1 session``, ``3,120 sessions``."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
