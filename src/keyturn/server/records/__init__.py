@@ -122,6 +122,10 @@ class Records(Protocol):
         """Keep the SHA-256 of a one-time reset token, in place of any other of that account."""
         ...
 
+    async def find_reset(self, digest: bytes, *, now: datetime) -> str | None:
+        """Give the subject of a reset token that has not expired, and leave it; None where there is none."""
+        ...
+
     async def take_reset(self, digest: bytes, *, now: datetime) -> str | None:
         """Remove a reset token that has not expired and give its subject; None where there is none. Atomic: one wins."""
         ...

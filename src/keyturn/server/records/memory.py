@@ -90,6 +90,12 @@ class MemoryRecords:
         with self._lock:
             self._resets[subject] = digest, expires_at
 
+    async def find_reset(self, digest: bytes, *, now: datetime) -> str | None:
+        """Give the subject of a reset token that has not expired, and leave it."""
+        with self._lock:
+            held = (subject for subject, (kept, until) in self._resets.items() if kept == digest and now < until)
+            return next(held, None)
+
     async def take_reset(self, digest: bytes, *, now: datetime) -> str | None:
         """Remove a reset token that has not expired and give its subject; one of many wins."""
         with self._lock:

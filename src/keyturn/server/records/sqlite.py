@@ -58,6 +58,7 @@ _ADD_CLIENT: Final = f"INSERT OR IGNORE INTO keyturn_client ({CLIENT_COLUMNS}) V
 _CLIENTS: Final = f"SELECT {CLIENT_COLUMNS} FROM keyturn_client ORDER BY id"  # noqa: S608 - constants
 _REMOVE_CLIENT: Final = "DELETE FROM keyturn_client WHERE id = ?"
 _ADD_RESET: Final = "INSERT OR REPLACE INTO keyturn_reset (subject, digest, expires_at) VALUES (?, ?, ?)"
+_FIND_RESET: Final = "SELECT subject FROM keyturn_reset WHERE digest = ? AND expires_at > ?"
 _TAKE_RESET: Final = "DELETE FROM keyturn_reset WHERE digest = ? AND expires_at > ? RETURNING subject"
 
 
@@ -150,6 +151,12 @@ class SqliteRecords:
         refuse_unstorable_reset(digest, subject)
         row = subject, digest, micros(expires_at)
         await self._ask(lambda connection: connection.execute(_ADD_RESET, row).rowcount, writes=True)
+
+    async def find_reset(self, digest: bytes, *, now: datetime) -> str | None:
+        """Give the subject of a reset token that has not expired, and leave it."""
+        at = micros(now)
+        row = await self._read(lambda connection: connection.execute(_FIND_RESET, (digest, at)).fetchone())
+        return None if row is None else row[0]
 
     async def take_reset(self, digest: bytes, *, now: datetime) -> str | None:
         """Remove a reset token that has not expired and give its subject; one of many wins."""

@@ -1,0 +1,300 @@
+"""Argon2id off the event loop: so many at once, so many waiting, and whoever comes then is told to come again.
+
+In code that blocks (a command) it hashes on the spot.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sys
+import threading
+import time
+from base64 import b64encode
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import partial
+from types import MappingProxyType
+from typing import Final, TypeAlias, TypeVar
+
+from argon2 import extract_parameters
+from argon2.exceptions import Argon2Error, InvalidHashError
+from argon2.low_level import ARGON2_VERSION, Type, hash_secret, verify_secret
+
+from .._build import random_bytes
+from .._colour import CALLER_BLOCKS
+from ..errors import RequestError, ThrottledError
+from .old_hashes import is_scrypt_password
+from .password_rules import is_too_long, normalised
+
+T = TypeVar("T")
+_log = logging.getLogger("keyturn.accounts")
+
+#: Says whether some octets are the password of a PHC string.
+Check: TypeAlias = Callable[[str, bytes], bool]
+#: Ends when the client that waits has gone.
+Gone: TypeAlias = Callable[[], Awaitable[None]]
+
+_SALT_BYTES: Final = 16
+_HASH_BYTES: Final = 32
+#: Above these a hash is no password's but a broken row's, or an attempt to use up the memory.
+_MOST_KIB: Final = 256 * 1024
+_MOST_PASSES: Final = 16
+#: How much lower than the event loop's the priority of a hashing thread is: a refresh takes a millisecond of the
+#: processor and a sign-in fifty, and the one must not wait for the other.
+_NICE: Final = 10
+#: A guess until the first hash was timed.
+_FIRST_GUESS: Final = 0.1
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cost:
+    """What one guess shall cost an attacker (RFC 9106).
+
+    Args:
+        memory: KiB.
+        passes: over that memory.
+        lanes: threads of one hash.
+    """
+
+    memory: int = 19 * 1024
+    passes: int = 2
+    lanes: int = 1
+
+
+#: The least that OWASP recommends for argon2id, and all that a sign-in can afford that many people do at once.
+COST: Final = Cost()
+#: Known from the first passwords of the demonstration, and what other servers kept.
+OLD_HASHES: Final[Mapping[str, Check]] = MappingProxyType({"$scrypt$": is_scrypt_password})
+
+
+class BusyError(ThrottledError):
+    """As many passwords wait to be hashed as may; this one was not looked at."""
+
+    default_message = "Many people are signing in right now. Wait a moment, then try again."
+
+
+def share(workers: int, cores: int) -> int:
+    """Give how many hashes one of so many workers computes at once: its share of the machine, at least one."""
+    return max(1, cores // max(1, workers))
+
+
+def cores() -> int:
+    """Give how many processors this process may use."""
+    usable = getattr(os, "sched_getaffinity", None)
+    return len(usable(0)) if usable is not None else os.cpu_count() or 1
+
+
+class Hashing:
+    """Makes and checks password hashes.
+
+    Args:
+        limit: how many at once in this process.
+        queue: how many may wait for that.
+        cost: of new hashes; others are made anew when their owner signs in.
+        old: how passwords of other kinds of hash are checked, by the beginning of their PHC string.
+        entropy: gives so many random bytes.
+        timer: seconds, from any moment on.
+
+    In an event loop it belongs to that loop.
+    """
+
+    def __init__(
+        self, *, limit: int = 1, queue: int = 200, cost: Cost = COST, old: Mapping[str, Check] = OLD_HASHES,
+        entropy: Callable[[int], bytes] = random_bytes, timer: Callable[[], float] = time.monotonic,
+    ) -> None:  # fmt: skip
+        self.limit = limit
+        self.queue = queue
+        self.cost = cost
+        #: How many are computed right now.
+        self.running = 0
+        #: How many were computed, and how many were turned away, since the process began.
+        self.done = self.refused = 0
+        self._old = old
+        self._entropy = entropy
+        self._timer = timer
+        self._seconds = _FIRST_GUESS
+        self._waiters: deque[asyncio.Future[None]] = deque()
+        self._threads: ThreadPoolExecutor | None = None
+        # Nobody's: what is compared where there is no hash, for the same work. Its digest is of no password.
+        self._nobodys = _phc(cost, entropy(_SALT_BYTES), entropy(_HASH_BYTES))
+
+    @property
+    def waiting(self) -> int:
+        """How many wait for their turn."""
+        return len(self._waiters)
+
+    # --- the two questions -------------------------------------------------------------------------------------------
+
+    async def make(self, password: str, *, gone: Gone | None = None) -> str:
+        """Give what is kept of a password: a PHC string with a salt of its own.
+
+        Raises:
+            BusyError: too many wait already.
+        """
+        secret, salt = normalised(password), self._entropy(_SALT_BYTES)
+        return await self._worked(partial(_made, secret, salt, self.cost), gone)
+
+    async def is_right(self, kept: str | None, password: str, *, gone: Gone | None = None) -> bool:
+        """Say whether a password is the one that `kept` was made of.
+
+        One hash is computed in any case: for an account that is missing or has no password, for a password too long
+        to be one, and for a hash that cannot be understood, against nobody's (security-checklist.md AU-06).
+
+        Raises:
+            BusyError: too many wait already.
+            RequestError: the client has gone.
+        """
+        check = self._check_of(kept)
+        if kept is None or check is None or is_too_long(password):
+            kept, check, password = self._nobodys, _is_argon2_password, password[:1024]
+            # Whatever it is that comes out: nobody's hash is no password's.
+        return await self._worked(partial(check, kept, normalised(password)), gone)
+
+    def is_old(self, kept: str) -> bool:
+        """Say whether a hash was made otherwise than new ones are."""
+        return not kept.startswith(_prefix(self.cost))
+
+    def close(self) -> None:
+        """Let the threads end; a later use starts new ones."""
+        if self._threads is not None:
+            self._threads.shutdown(wait=False)
+            self._threads = None
+
+    def _check_of(self, kept: str | None) -> Check | None:
+        if kept is None:
+            return None
+        if kept.startswith("$argon2") and _is_sane(kept):
+            return _is_argon2_password
+        check = next((check for prefix, check in self._old.items() if kept.startswith(prefix)), None)
+        if check is None:
+            _log.error("an account's password hash cannot be understood, and nobody can sign in with it")
+        return check
+
+    # --- work and waiting --------------------------------------------------------------------------------------------
+
+    async def _worked(self, work: Callable[[], T], gone: Gone | None) -> T:
+        loop = _loop()
+        if loop is None:
+            self.done += 1
+            return work()
+        await self._take_place(loop, gone)
+        began = self._timer()
+        job = self._pool().submit(work)
+        # By the job, not by whoever waits for it: one that was cancelled goes on hashing.
+        job.add_done_callback(lambda _: _tell(loop, self._finished, began))
+        return await asyncio.wrap_future(job)
+
+    def _pool(self) -> ThreadPoolExecutor:
+        if self._threads is None:
+            self._threads = ThreadPoolExecutor(self.limit, "keyturn-hash", initializer=_step_back)
+        return self._threads
+
+    async def _take_place(self, loop: asyncio.AbstractEventLoop, gone: Gone | None) -> None:
+        if self.running < self.limit:
+            self.running += 1
+            return
+        if len(self._waiters) >= self.queue:
+            self.refused += 1
+            raise BusyError(retry_after=self._until_there_is_room())
+        turn = loop.create_future()
+        self._waiters.append(turn)
+        try:
+            await _first_of(turn, gone)
+        except BaseException:
+            if turn in self._waiters:
+                self._waiters.remove(turn)
+            else:  # the place was handed over in the same moment
+                self._leave_place()
+            raise
+
+    def _finished(self, began: float) -> None:
+        self.done += 1
+        self._seconds += (self._timer() - began - self._seconds) / 8  # of the last few
+        self._leave_place()
+
+    def _leave_place(self) -> None:
+        if self._waiters:
+            self._waiters.popleft().set_result(None)  # handed over: as many are running as before
+        else:
+            self.running -= 1
+
+    def _until_there_is_room(self) -> timedelta:
+        return timedelta(seconds=(len(self._waiters) / 2 + 1) * self._seconds / self.limit)
+
+
+def _loop() -> asyncio.AbstractEventLoop | None:
+    """Give the loop that the caller awaits in; None where it blocks."""
+    if CALLER_BLOCKS.get():
+        return None
+    with suppress(RuntimeError):
+        return asyncio.get_running_loop()
+    return None
+
+
+def _tell(loop: asyncio.AbstractEventLoop, what: Callable[[float], None], began: float) -> None:
+    with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+        loop.call_soon_threadsafe(what, began)
+
+
+async def _first_of(turn: asyncio.Future[None], gone: Gone | None) -> None:
+    """Wait for a turn.
+
+    Raises:
+        RequestError: the client went away before.
+    """
+    if gone is None:
+        return await turn
+    left = asyncio.ensure_future(gone())
+    try:
+        await asyncio.wait((turn, left), return_when=asyncio.FIRST_COMPLETED)
+        if turn.done():
+            return None
+        if left.exception() is None:
+            raise RequestError("The connection broke off.")
+        return await turn  # it cannot be told whether the client is there
+    finally:
+        left.cancel()
+        await asyncio.gather(left, return_exceptions=True)  # it listens to the client: one listener at a time
+
+
+def _step_back() -> None:
+    """Lower this thread's priority: on Linux one thread's alone, elsewhere it would be the process's."""
+    if sys.platform == "linux":
+        with suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
+
+
+# --- argon2 ----------------------------------------------------------------------------------------------------------
+
+
+def _made(secret: bytes, salt: bytes, cost: Cost) -> str:
+    return hash_secret(secret, salt, cost.passes, cost.memory, cost.lanes, _HASH_BYTES, Type.ID).decode("ascii")
+
+
+def _is_argon2_password(kept: str, secret: bytes) -> bool:
+    try:
+        return verify_secret(kept.encode("ascii"), secret, extract_parameters(kept).type)
+    except Argon2Error:  # every other way to say no is a fault of ours
+        return False
+
+
+def _is_sane(kept: str) -> bool:
+    try:
+        found = extract_parameters(kept)
+    except (InvalidHashError, ValueError):
+        return False
+    return found.memory_cost <= _MOST_KIB and found.time_cost <= _MOST_PASSES and kept.isascii()
+
+
+def _prefix(cost: Cost) -> str:
+    return f"$argon2id$v={ARGON2_VERSION}$m={cost.memory},t={cost.passes},p={cost.lanes}$"
+
+
+def _phc(cost: Cost, salt: bytes, digest: bytes) -> str:
+    return _prefix(cost) + "$".join(b64encode(part).decode("ascii").rstrip("=") for part in (salt, digest))
