@@ -132,7 +132,7 @@ def end(config: ConfigFile, id: str) -> None:  # noqa: A002 - the protocol's own
 
 
 def _is_token(text: str) -> bool:
-    return text.startswith("kt1.")
+    return text.strip().startswith("kt1.")
 
 
 def _line_of_input() -> str:

@@ -1,0 +1,197 @@
+"""`keyturn sessions`: who is signed in where, and ending that, with ids in the open and tokens nowhere."""
+
+import json
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from keyturn import TokenPair
+from keyturn.errors import SessionEndedError
+from tests.support.command_home import Home
+
+ESCAPES = "\x1b[2J\x1b]0;owned\x07\u202etxt\r\n"
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    return Home(tmp_path)
+
+
+def is_over(home: Home, pair: TokenPair) -> bool:
+    with home.door() as door:
+        try:
+            door.refresh(pair.refresh_token)
+        except SessionEndedError:
+            return True
+    return False
+
+
+def write(home: Home, **texts: str) -> None:
+    """Write into every row what a sign-in through Keyturn would have refused or cut."""
+    with closing(sqlite3.connect(home.folder / "keyturn.db", isolation_level=None)) as connection:
+        for name, text in texts.items():
+            connection.execute(f"UPDATE keyturn_session SET {name} = ?", [text])
+
+
+def turned(home: Home, pair: TokenPair) -> TokenPair:
+    with home.door() as door:
+        return door.refresh(pair.refresh_token)
+
+
+# --- list -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_list_names_the_devices_oldest_first(home: Home) -> None:
+    first = home.sign_in("user-1", device_name="Ada's laptop", ip="192.0.2.1", user_agent="Firefox/149")
+    second = home.sign_in("user-1", ip="2001:db8::1")
+    home.sign_in("user-2")
+    head, one, two = home.run("sessions", "list", "user-1").stdout.splitlines()
+    assert head.split() == ["ID", "CREATED", "REFRESHED", "EXPIRES", "DEVICE", "ADDRESS", "BROWSER"]
+    assert one.startswith(first.session_id)
+    assert one.endswith("Ada's laptop  192.0.2.1    Firefox/149")
+    assert two.startswith(second.session_id)
+    assert two.endswith("-             2001:db8::1  -")
+
+
+def test_as_json_it_has_the_names_of_the_route(home: Home) -> None:
+    pair = home.sign_in("user-1", device_name="phone", ip="192.0.2.1", user_agent="UA")
+    (row,) = home.rows("sessions", "list", "user-1")
+    times = {name: row.pop(name) for name in ("created_at", "refreshed_at", "expires_at", "idle_expires_at")}
+    assert row == {
+        "id": pair.session_id, "client_id": "default", "device_name": "phone", "ip": "192.0.2.1", "user_agent": "UA",
+    }  # fmt: skip
+    assert [value for value in times.values() if not value.endswith("Z")] == []
+    assert times["created_at"] == times["refreshed_at"] < times["idle_expires_at"] < times["expires_at"]
+
+
+def test_what_a_client_calls_itself_cannot_write_on_the_terminal(home: Home) -> None:
+    home.sign_in("user-1")
+    write(home, device_name=ESCAPES, user_agent=ESCAPES + "x" * 100)
+    told = home.run("sessions", "list", "user-1").stdout
+    assert told.count("\n") == 2
+    assert [sign for sign in told if not (sign.isprintable() or sign == "\n")] == []
+    assert "\\x1b[2J" in told
+    assert max(map(len, told.splitlines())) < 300
+    (row,) = json.loads(home.run("sessions", "list", "user-1", "--json").stdout)
+    assert row["device_name"].startswith("\x1b"), "a program gets what was said"
+
+
+def test_somebody_unknown_is_told_from_somebody_who_is_not_signed_in(home: Home) -> None:
+    pair = home.sign_in("user-1")
+    assert "There is no user nobody\\x1b" in home.run("sessions", "list", "nobody\x1b", code=1).stderr
+    home.run("sessions", "end", pair.session_id)
+    assert home.run("sessions", "list", "user-1", code=1).stdout == ""
+
+
+def test_without_a_database_nothing_is_made(home: Home) -> None:
+    for words in (["list", "ada"], ["end", "A" * 22], ["end-user", "ada"], ["end-all", "--yes"]):
+        assert "There is no database yet" in home.run("sessions", *words, code=1).stderr
+    assert [path.name for path in home.folder.iterdir()] == ["keyturn.toml"]
+
+
+# --- end --------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.ids("R77")
+def test_a_session_is_ended_by_its_id_and_no_other_is(home: Home) -> None:
+    one, other = home.sign_in("user-1"), home.sign_in("user-1")
+    assert home.run("sessions", "end", one.session_id).stdout == f"Session {one.session_id} ended.\n"
+    assert (is_over(home, one), is_over(home, other)) == (True, False)
+
+
+@pytest.mark.ids("R77")
+def test_one_that_is_not_there_ends_with_1(home: Home) -> None:
+    over = home.sign_in("user-1")
+    home.run("sessions", "end", over.session_id)
+    for session_id in (over.session_id, "A" * 22, "nonsense", "é" * 22, ""):
+        done = home.run("sessions", "end", session_id, code=1)
+        assert done.stdout == ""
+        assert "There is no session to end" in done.stderr
+
+
+def the_first(_home: Home, pair: TokenPair) -> TokenPair:
+    return pair
+
+
+@pytest.mark.ids("R77", "W-R17")
+@pytest.mark.parametrize("which", [the_first, turned], ids=["a spent one", "the current one"])
+def test_a_refresh_token_on_standard_input_ends_its_session_and_is_not_shown(
+    home: Home, which: Callable[[Home, TokenPair], TokenPair]
+) -> None:
+    started, other = home.sign_in("user-1"), home.sign_in("user-1")
+    now = turned(home, started)
+    token = (started if which is the_first else now).refresh_token
+    done = home.run("sessions", "end", "-", typed=f"{token}\n")
+    assert done.stdout == f"Session {started.session_id} of user-1 ended.\n"
+    assert token[8:24] not in done.output
+    assert (is_over(home, now), is_over(home, other)) == (True, False)
+    again = home.run("sessions", "end", "-", typed=token, code=1)
+    assert "ended before" in again.stderr
+    assert token[8:24] not in again.output
+
+
+@pytest.mark.ids("R77")
+def test_an_id_may_come_on_standard_input_too(home: Home) -> None:
+    pair = home.sign_in("user-1")
+    home.run("sessions", "end", "-", typed=f"  {pair.session_id}\r\n")
+    assert is_over(home, pair)
+
+
+@pytest.mark.ids("R77", "W-R17")
+def test_a_token_on_the_command_line_is_wrong_usage_and_not_repeated(home: Home) -> None:
+    pair = home.sign_in("user-1")
+    for word in (pair.refresh_token, f" {pair.refresh_token}"):
+        done = home.run("sessions", "end", word, code=2)
+        assert "standard input" in done.stderr
+        assert pair.refresh_token[8:24] not in done.output
+    assert not is_over(home, pair)
+
+
+@pytest.mark.ids("R77", "W-R17")
+@pytest.mark.parametrize("typed", ["kt1.", "kt1.{forged}", "kt1.\x1b[2J", "\xff\xfe", "kt1." + "A" * 10_000])
+def test_a_forged_token_ends_nothing_and_is_not_repeated(home: Home, typed: str) -> None:
+    pair = home.sign_in("user-1")
+    forged = pair.refresh_token[4:-1] + ("A" if pair.refresh_token[-1] != "A" else "Q")
+    done = home.run("sessions", "end", "-", typed=typed.format(forged=forged).encode("latin-1"), code=1)
+    assert forged[4:20] not in done.output
+    assert "\x1b" not in done.output
+    assert not is_over(home, pair)
+
+
+def test_an_empty_standard_input_is_told_as_such(home: Home) -> None:
+    home.sign_in("user-1")
+    for typed in ("", "\n", "  \n"):
+        assert "standard input was empty" in home.run("sessions", "end", "-", typed=typed, code=1).stderr
+
+
+# --- end-user and end-all ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.ids("SE-02")
+def test_a_user_is_signed_out_everywhere_and_nobody_else_is(home: Home) -> None:
+    one, two, other = home.sign_in("user-1"), home.sign_in("user-1"), home.sign_in("user-2")
+    assert home.run("sessions", "end-user", "user-1").stdout == "user-1: 2 sessions ended.\n"
+    assert [is_over(home, pair) for pair in (one, two, other)] == [True, True, False]
+    assert "There is no user user-1" in home.run("sessions", "end-user", "user-1", code=1).stderr
+
+
+def test_everybody_is_signed_out_only_when_it_is_confirmed(home: Home) -> None:
+    pairs = [home.sign_in("user-1"), home.sign_in("user-2")]
+    refused = home.run("sessions", "end-all", code=1)
+    assert "https://id.example.org" in refused.stderr
+    assert "--yes" in refused.stderr
+    assert [is_over(home, pair) for pair in pairs] == [False, False]
+    assert home.run("sessions", "end-all", "--yes").stdout == "2 sessions ended.\n"
+    assert [is_over(home, pair) for pair in pairs] == [True, True]
+    assert home.run("sessions", "end-all", "--yes").stdout == "0 sessions ended.\n"
+
+
+# --- usage ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("words", [["list"], ["end"], ["list", "a", "b"], ["lst"], ["end", "--jsn", "x"]], ids=" ".join)
+def test_wrong_usage_is_told_from_a_refusal(home: Home, words: list[str]) -> None:
+    assert home.run("sessions", *words, code=2).stdout == ""
