@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
 from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
@@ -12,13 +13,17 @@ from typing import TYPE_CHECKING, Any, Literal, Self, cast
 from .. import stores, throttle
 from .._asgi import LoopBridge
 from .._build import Chance
+from ..errors import ConfigurationError
 from ..keyrings.directory import DirectoryKeys
 from ..sessions import AsyncSessions, Sessions
 from ..stores import SessionStore
 from ..throttle import Throttle
 from . import database, records
+from .accounts import Accounts, AsyncAccounts
 from .config import ServerConfig, absolute_store
+from .hashing import Hashing, cores, share
 from .records import Records
+from .users import ServerUsers
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -88,6 +93,28 @@ class Installation:
         return opened
 
     @cached_property
+    def hashing(self) -> Hashing:
+        """Makes and checks password hashes, so many at once."""
+        limit = self.config.hashes or share(self.config.workers, cores())
+        return Hashing(limit=limit, queue=self.config.hash_queue, entropy=self.chance.entropy)
+
+    @cached_property
+    def users(self) -> ServerUsers:
+        """The accounts, as Keyturn asks for its users."""
+        return ServerUsers(self.records, self.hashing)
+
+    @cached_property
+    def accounts(self) -> Any:
+        """What operators do with accounts: `Accounts`, or `AsyncAccounts` for the server's event loop."""
+        return self.accounts_over(self.sessions)
+
+    def accounts_over(self, sessions: Any) -> Any:
+        """Give the same over another door to the sessions: a server ends them through its own."""
+        kind = Accounts if self.colour == "sync" else AsyncAccounts
+        parts = (self.records, self.hashing, sessions)
+        return kind(*parts, issuer=self.config.settings.issuer, chance=self.chance)
+
+    @cached_property
     def throttle(self) -> Throttle:
         """Who is counted, beside the sessions or where the configuration says."""
         counters, limits = self.config.counters, self.config.configuration.limits
@@ -109,8 +136,11 @@ class Installation:
 
     # --- beginning and end -----------------------------------------------------------------------------------------
 
-    def prepare(self) -> None:
+    def prepare(self, *, waiting: Callable[[str], None] = lambda _: None) -> None:
         """Make what is missing: folders, keys, database and tables; several processes may do so at once.
+
+        Args:
+            waiting: told, once, why the database cannot be reached, while it is waited for.
 
         Raises:
             ConfigurationError: something is in the way; it says what to do.
@@ -122,7 +152,7 @@ class Installation:
         if not self._has_keys():
             database.refuse_lost_keys(self.config, now=self.chance.clock())
         _ = self.keys
-        database.prepare(self.config.store, migrate=self.config.migrate)
+        database.prepare(self.config.store, migrate=self.config.migrate, waiting=waiting)
 
     def close(self) -> None:
         """Close everything that was opened; a later use opens it again."""
@@ -143,7 +173,7 @@ class Installation:
 
     def _forget(self) -> list[Any]:
         # The engine last: the others stand on it.
-        names = ("sessions", "throttle", "records", "store", "keys", "engine")
+        names = ("accounts", "users", "sessions", "hashing", "throttle", "records", "store", "keys", "engine")
         return [self.__dict__.pop(name) for name in names if self.__dict__.get(name) is not None]
 
 
@@ -160,8 +190,6 @@ def make_private(folder: Path) -> None:
     Raises:
         ConfigurationError: it cannot be made.
     """
-    from ..errors import ConfigurationError
-
     try:
         for each in [*reversed(folder.parents), folder]:
             with suppress(FileExistsError):

@@ -1,0 +1,162 @@
+"""The application that is served: Keyturn's own routes, those of the server around them, and one last line of defence."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import os
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from .._asgi import App as AsgiApp, Message, Receive, Scope, Send, send_reply
+from ..errors import KeyturnError, RequestError, kind_and_place
+from ..http import replies
+from ..messages import Reply
+from ..settings import Settings
+from ..starlette import Keyturn, response_of
+from .config import ServerConfig
+from .installation import Installation
+
+_log: Final = logging.getLogger("keyturn.server")
+
+
+class App:
+    """The server's ASGI application.
+
+    Args:
+        asgi: what answers.
+        auth: Keyturn in it.
+        installation: what it stands on; closed when the application's life ends.
+    """
+
+    def __init__(self, asgi: AsgiApp, auth: Keyturn, installation: Installation) -> None:
+        self._asgi = asgi
+        self.auth = auth
+        self.installation = installation
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer, as ASGI says."""
+        await self._asgi(scope, receive, send)
+
+
+def build(config: ServerConfig) -> App:
+    """Give the application for a configuration; `Installation.prepare` has been called by whoever starts it.
+
+    Raises:
+        ConfigurationError: with every fault.
+    """
+    installation = Installation(config, "async")
+    auth = _keyturn(installation)
+    starlette = Starlette(
+        lifespan=_life(installation),
+        exception_handlers={
+            HTTPException: _answer_starlette(config.settings),
+            Exception: _answer_fault(config.settings),
+        },
+    )
+    starlette.router.redirect_slashes = False  # never a redirect: it would be followed with a body, or without one
+    auth.install(starlette)
+    return App(guarded(starlette, config.settings), auth, installation)
+
+
+def _keyturn(installation: Installation) -> Keyturn:
+    config = installation.config
+    return Keyturn(
+        config.settings,
+        store=installation.store,
+        keys=installation.keys,
+        users=installation.users,
+        throttle=installation.throttle,
+        trusted_proxies=config.configuration.trusted_proxies,
+        chance=installation.chance,
+    )
+
+
+def _life(installation: Installation) -> Callable[[Starlette], Any]:
+    @asynccontextmanager
+    async def life(_app: Starlette) -> AsyncGenerator[None]:
+        # What was imported and built lives as long as the worker: the collector need not look at it again and again.
+        gc.collect()
+        gc.freeze()
+        _log.debug("worker %d is ready, %d objects frozen", os.getpid(), gc.get_freeze_count())
+        yield
+        await installation.aclose()
+
+    return life
+
+
+def _answer_starlette(settings: Settings) -> Callable[[Request, Exception], Response]:
+    def answer(_request: Request, error: Exception) -> Response:
+        if not isinstance(error, HTTPException):
+            raise error
+        return response_of(replies.hardened(replies.problem(_of_ours(error), settings), settings))
+
+    return answer
+
+
+def _answer_fault(settings: Settings) -> Callable[[Request, Exception], Response]:
+    def answer(_request: Request, _error: Exception) -> Response:
+        return response_of(_fault(settings))  # the error itself goes on to `guarded`, which logs it
+
+    return answer
+
+
+def _fault(settings: Settings) -> Reply:
+    return replies.hardened(replies.problem(KeyturnError(), settings), settings)
+
+
+def _of_ours(error: HTTPException) -> KeyturnError:
+    allowed = {name: value for name, value in (error.headers or {}).items() if name.lower() == "allow"}
+    match error.status_code:
+        case 404:
+            return RequestError("There is nothing at this address.", code="not_found", status=404)
+        case 405:
+            taken = allowed.get("Allow") or "other methods"
+            return RequestError(f"This address takes {taken}.", code="method_not_allowed", status=405, headers=allowed)
+        case status:
+            return RequestError(status=status, headers=allowed)
+
+
+def guarded(app: AsgiApp, settings: Settings) -> AsgiApp:
+    """Answer where an application fails: an error's message may repeat what was in the request, so it goes no further."""
+
+    async def layer(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await _live(app, scope, receive, send)
+            return
+        begun = False
+
+        async def watched(message: Message) -> None:
+            nonlocal begun
+            begun = begun or message["type"] == "http.response.start"
+            await send(message)
+
+        try:
+            await app(scope, receive, watched)
+        except Exception as error:  # noqa: BLE001 - the last line of defence
+            _log.error("%s failed with %s", scope["method"], kind_and_place(error))
+            if not begun:
+                await send_reply(_fault(settings), send)
+
+    return layer
+
+
+async def _live(app: AsgiApp, scope: Scope, receive: Receive, send: Send) -> None:
+    """Say that the end is complete when it is: a server ends the loop then, and what still ran in it."""
+    last: list[Message] = []
+
+    async def held(message: Message) -> None:
+        if message["type"] == "lifespan.shutdown.complete":
+            last.append(message)
+        else:
+            await send(message)
+
+    await app(scope, receive, held)
+    for message in last:
+        await send(message)

@@ -1,0 +1,177 @@
+"""Runs the server: in this process, or in several that a supervisor watches over."""
+
+from __future__ import annotations
+
+import errno
+import inspect
+import signal
+import socket
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from multiprocessing.reduction import ForkingPickler
+from types import FrameType, MappingProxyType
+from typing import Any, Final, NoReturn
+
+import uvicorn
+from uvicorn.supervisors import Multiprocess
+
+from .app import App, build
+from .config import ServerConfig
+from .limited import LimitedProtocol
+
+#: Connections that may wait to be taken: a storm of clients that come back all at once.
+_BACKLOG: Final = 2048
+#: Longer than proxies keep an idle connection (nginx: 60 s): whoever closes first must not be the one that is spoken to.
+_KEEP_ALIVE_SECONDS: Final = 75
+#: A worker that does not answer its supervisor for so long hangs; a machine with too much to do is given time.
+_HUNG_SECONDS: Final = 30
+#: What uvicorn's worker ends with if it could not start.
+_NOT_STARTED: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Listening:
+    """Open ports: one for each address that a host's name stands for."""
+
+    sockets: Sequence[socket.socket]
+
+    @property
+    def port(self) -> int:
+        """The port's number."""
+        number: int = self.sockets[0].getsockname()[1]
+        return number
+
+    @property
+    def address(self) -> str:
+        """Where the server is, as a URL."""
+        host: str = self.sockets[0].getsockname()[0]
+        return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
+
+    def close(self) -> None:
+        """Let nobody in any more."""
+        for each in self.sockets:
+            each.close()
+
+
+def listen(host: str, port: int) -> Listening:
+    """Open a port; requests that come before the first worker is ready wait.
+
+    Raises:
+        OSError: it cannot be had.
+    """
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    opened: list[socket.socket] = []
+    places = dict.fromkeys((family, place) for family, _, _, _, place in found)
+    for at, (family, place) in enumerate(places, 1):
+        number = opened[0].getsockname()[1] if opened else port
+        try:
+            opened.append(_opened(socket.socket(family, socket.SOCK_STREAM), (place[0], number, *place[2:])))
+        except OSError as trouble:
+            # A name may stand for an address that this machine could have and has not: localhost without IPv6.
+            if trouble.errno == errno.EADDRNOTAVAIL and (opened or at < len(places)):
+                continue
+            Listening(opened).close()
+            raise
+    return Listening(opened)
+
+
+def _opened(one: socket.socket, place: tuple[Any, ...]) -> socket.socket:
+    try:
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if one.family == socket.AF_INET6:  # else it would take the place of the address of version 4
+            one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(place[0] != "::"))
+        one.bind(place)
+        one.listen(_BACKLOG)
+    except OSError:
+        one.close()
+        raise
+    return one
+
+
+def run(config: ServerConfig, listening: Listening) -> int:
+    """Serve until a signal says to stop; give the exit code.
+
+    Args:
+        config: what is served.
+        listening: the open ports; closed at the end.
+    """
+    serve = _run_here if config.workers == 1 else _run_workers
+    return serve(config, listening.sockets)
+
+
+def uvicorn_config(config: ServerConfig, app: Any) -> uvicorn.Config:
+    """Give uvicorn's configuration."""
+    wanted: dict[str, Any] = {
+        "factory": True,
+        "http": LimitedProtocol,
+        "ws": "none",
+        "lifespan": "on",
+        "log_config": None,
+        "access_log": False,  # it would log whole query strings; ours logs what may be known
+        "proxy_headers": False,  # it would believe other proxies than we do, and before we are asked
+        "server_header": False,
+        "workers": config.workers,
+        "backlog": _BACKLOG,
+        "timeout_keep_alive": _KEEP_ALIVE_SECONDS,
+        "timeout_graceful_shutdown": round(config.grace_seconds),
+        "timeout_worker_healthcheck": _HUNG_SECONDS,
+    }
+    known = inspect.signature(uvicorn.Config).parameters  # the last is not in every version
+    return uvicorn.Config(app, **{name: value for name, value in wanted.items() if name in known})
+
+
+def _run_here(config: ServerConfig, listening: Sequence[socket.socket]) -> int:
+    server = uvicorn.Server(uvicorn_config(config, partial(build, config)))
+    server.run(sockets=list(listening))
+    return 0
+
+
+def _run_workers(config: ServerConfig, listening: Sequence[socket.socket]) -> int:
+    # The configuration goes to the workers as it was read: one that is started later must not read another.
+    ForkingPickler.register(MappingProxyType, _pickled)
+    supervisor = Supervisor(uvicorn_config(config, partial(worker, config)), list(listening))
+    supervisor.run()
+    return int(any(process.exitcode == _NOT_STARTED for process in supervisor.processes))
+
+
+def worker(config: ServerConfig) -> App:
+    """Give the application in a worker's process."""
+    from . import logs
+
+    logs.configure(config.log_format, config.log_level)
+    return build(config)
+
+
+def _pickled(table: MappingProxyType[str, Any]) -> tuple[Any, ...]:
+    return _table, (dict(table),)
+
+
+def _table(values: dict[str, Any]) -> MappingProxyType[str, Any]:
+    return MappingProxyType(values)
+
+
+class Supervisor(Multiprocess):
+    """Starts workers, and starts one again that died."""
+
+    def terminate_all(self) -> None:
+        """Stop the workers; nobody is let in any more, or they would wait for an answer that never comes."""
+        for each in self.sockets:
+            each.close()
+        super().terminate_all()
+
+
+@contextmanager
+def stopped_in_order() -> Generator[None]:
+    """End in order, with exit code 0, also where the signal comes before or after uvicorn listens to it."""
+    before = {number: signal.signal(number, _stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _stop(_number: int, _frame: FrameType | None) -> NoReturn:
+    raise SystemExit(0)
