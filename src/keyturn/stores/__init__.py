@@ -18,6 +18,7 @@ from .._colour import Colour
 from .._turn import MAX_RECOVERIES as MAX_RECOVERIES, Changes as Changes, Turn as Turn
 from ..errors import ConfigurationError
 from ..session import EndReason, Session
+from ._sql import SCHEMES, needing_sqlalchemy
 
 #: The floor of a session that ended: above every generation.
 ENDED: Final = 2**63 - 1
@@ -187,24 +188,14 @@ def open(url: str, *, colour: Literal["sync", "async"] = "sync") -> SessionStore
 
         return SqliteStore(url.removeprefix("sqlite:///"))
     scheme = url.partition(":")[0]
-    if scheme.partition("+")[0] in _SQL:
+    if scheme.partition("+")[0] in SCHEMES:
         return _open_sql(url, colour)
     raise ConfigurationError(
         [f"no store is known for {scheme!r}: use postgresql://…, mysql://…, sqlite:///PATH or memory:"]
     )
 
 
-#: Schemes of addresses that SQLAlchemy reads.
-_SQL: Final = frozenset({"postgresql", "postgres", "mysql", "mariadb"})
-
-
 def _open_sql(url: str, colour: Literal["sync", "async"]) -> SessionStore:
-    scheme = url.partition(":")[0]
-    try:
+    with needing_sqlalchemy(url.partition(":")[0]):
         from .sqlalchemy import SqlAlchemyStore
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] not in {"sqlalchemy", "alembic", "greenlet"}:
-            raise
-        extra = "postgresql" if scheme.startswith("postgres") else "mariadb"
-        raise ConfigurationError([f"{scheme}:// needs SQLAlchemy: pip install 'keyturn[{extra}]'"]) from None
     return SqlAlchemyStore.at(url, door=colour)

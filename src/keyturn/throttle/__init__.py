@@ -13,6 +13,7 @@ from typing import Any, Final, Literal, NamedTuple, Protocol, TypeAlias
 from .._colour import Colour
 from ..errors import ConfigurationError
 from ..limits import LIMIT_NAMES as LIMIT_NAMES, Limit as Limit, Limits as Limits
+from ..stores._sql import SCHEMES, needing_sqlalchemy
 
 _NEVER: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -138,22 +139,15 @@ def open(url: str, limits: Limits | None = None) -> Throttle:  # noqa: A001 - re
 def _open_sql(url: str, limits: Limits) -> Throttle:
     scheme, _, rest = url.partition(":")
     backend = scheme.partition("+")[0]
-    if backend not in _SQL:
+    if backend not in SCHEMES:
         raise ConfigurationError([f"no throttle is known for {scheme!r}: use {_KNOWN}"])
-    try:
+    with needing_sqlalchemy(scheme):
         from ..stores.sqlalchemy._urls import parsed
         from .sqlalchemy import SqlAlchemyThrottle
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] not in {"sqlalchemy", "alembic", "greenlet"}:
-            raise
-        extra = "postgresql" if backend.startswith("postgres") else "mariadb"
-        raise ConfigurationError([f"{scheme}:// needs SQLAlchemy: pip install 'keyturn[{extra}]'"]) from None
     # A driver that blocks serves every door, in worker threads where it awaits, and belongs to no event loop.
     return SqlAlchemyThrottle(parsed(f"{backend}:{rest}", "sync").engine(_TIMEOUT), limits)
 
 
-#: Schemes of addresses that SQLAlchemy reads.
-_SQL: Final = frozenset({"postgresql", "postgres", "mysql", "mariadb"})
 _KNOWN: Final = "memory:, sqlite:///PATH, postgresql://… or mysql://…"
 #: A sign-in that waits longer for its counters is refused (503).
 _TIMEOUT: Final = timedelta(seconds=5)

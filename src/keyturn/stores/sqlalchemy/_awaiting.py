@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import weakref
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
@@ -15,6 +13,7 @@ from sqlalchemy import Connection, Pool
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ...errors import StoreError
+from .._sql.forks import tell_after_fork
 from . import _errors as errors
 from ._engines import Verb, is_said_again, statements_for
 from ._flights import Flights
@@ -44,7 +43,7 @@ class Awaiting:
         self._sides: dict[asyncio.AbstractEventLoop, tuple[Side, Flights]] = {}
         self._is_known = False
         self._closing: asyncio.Task[None] | None = None
-        _all.add(self)
+        tell_after_fork(self)
 
     async def ask(self, verb: Verb, work: Callable[[Connection], T]) -> T:
         """Put a verb to the database; it is carried out even if its caller is cancelled.
@@ -77,6 +76,14 @@ class Awaiting:
         here = self._sides.get(asyncio.get_running_loop())
         if here is not None:
             await here[0].close()
+
+    def after_fork(self) -> list[tuple[Side, Flights, Pool]]:
+        """Leave all connections to the parent."""
+        left = [(side, flights, side.engine.pool) for side, flights in self._sides.values()]
+        for side, _ in self._sides.values():
+            side.after_fork()
+        self._sides = {}
+        return left
 
     async def _here(self) -> tuple[Side, Flights]:
         """Give what belongs to the event loop that runs now."""
@@ -143,28 +150,9 @@ class Awaiting:
             return StoreError(cause=f"no answer within {seconds}: the database is slow, or the pool has nothing free")
         return errors.store_error(error)
 
-    def _after_fork(self) -> None:
-        for side, flights in self._sides.values():
-            _inherited.append((side, flights, side.engine.pool))  # forgetting a connection would close it
-            side.after_fork()
-        self._sides = {}
-
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:
     try:
         return asyncio.get_running_loop()
     except RuntimeError:
         return None
-
-
-_all: weakref.WeakSet[Awaiting] = weakref.WeakSet()
-_inherited: Final[list[tuple[Side, Flights, Pool]]] = []
-
-
-def _after_fork() -> None:
-    for one in list(_all):
-        one._after_fork()  # noqa: SLF001 - its own
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)

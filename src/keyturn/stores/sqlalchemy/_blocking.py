@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import weakref
 from collections.abc import Callable
 from typing import Final, TypeVar
 
 from sqlalchemy import Connection, Engine, Pool
 
+from .._sql.forks import leave_to_parent, tell_after_fork
 from . import _errors as errors
 from ._engines import Verb, is_said_again, statements_for
 from .tables import VERSION
@@ -34,7 +34,7 @@ class Blocking:
         level = self.statements.isolation
         self._together = engine if level is None else engine.execution_options(isolation_level=level)
         self._is_known = False
-        _all.add(self)
+        tell_after_fork(self)
         if owned:  # a store that is forgotten, or left open when the program ends, says goodbye to its database
             weakref.finalize(self, engine.dispose)
 
@@ -55,6 +55,10 @@ class Blocking:
         """Close the pool's connections if the engine was made here; a later verb opens others."""
         if self._owned:
             self._engine.dispose()
+
+    def after_fork(self) -> Pool:
+        """Leave all connections to the parent."""
+        return leave_to_parent(self._engine)
 
     def _ask(self, verb: Verb, work: Callable[[Connection], T], again: Callable[[Connection], T] | None = None) -> T:
         tries = 0
@@ -77,11 +81,6 @@ class Blocking:
         with self._together.begin() as connection:
             return _heeding(connection, work)
 
-    def _after_fork(self) -> None:
-        # The parent goes on speaking on these connections: they are neither used nor closed here, but kept for ever.
-        _inherited.append(self._engine.pool)
-        self._engine.dispose(close=False)
-
 
 def _heeding(connection: Connection, work: Callable[[Connection], T]) -> T:
     try:
@@ -90,16 +89,3 @@ def _heeding(connection: Connection, work: Callable[[Connection], T]) -> T:
         if errors.leads_nowhere(error):
             connection.invalidate()
         raise
-
-
-_all: weakref.WeakSet[Blocking] = weakref.WeakSet()
-_inherited: Final[list[Pool]] = []
-
-
-def _after_fork() -> None:
-    for one in list(_all):
-        one._after_fork()  # noqa: SLF001 - its own
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)

@@ -16,10 +16,6 @@ Verb: TypeAlias = Literal[
     "acknowledge", "require", "log", "drop_announcements", "purge", "purgeable",
 ]  # fmt: skip
 
-#: A verb that the database takes back so often in a row meets more than bad luck.
-_TRIES: Final = 5
-#: After the second connection that was found broken the pool has none left from before.
-_CONNECTIONS: Final = 3
 #: Verbs that may be said again where nobody knows whether they were heard. A turn is a compare-and-set: if the first
 #: was heard, the second is refused, and the row tells the rest (docs/explanation/sessions.md, row 9). Not so an end, which is
 #: told to whom it ended for, nor a recovery, which is counted.
@@ -45,8 +41,4 @@ def statements_for(dialect: Dialect) -> Statements:
 
 def is_said_again(verb: Verb, error: BaseException, tries: int) -> bool:
     """Say whether a verb is tried once more after so many tries, the last of which ended with this error."""
-    if errors.was_taken_back(error):
-        return tries < _TRIES
-    if errors.has_waited(error):  # each time as long as the server lets a statement wait
-        return tries == 1
-    return errors.was_lost(error) and tries < _CONNECTIONS and verb in _HARMLESS
+    return errors.is_said_again(error, tries, is_harmless=verb in _HARMLESS)

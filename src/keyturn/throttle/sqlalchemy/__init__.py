@@ -6,9 +6,6 @@ makes an engine of its own. The table is made by the migrations of ``keyturn.sto
 
 from __future__ import annotations
 
-import asyncio
-import os
-import weakref
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import timedelta
@@ -16,14 +13,15 @@ from functools import partial
 from itertools import count
 from typing import Final, TypeVar
 
-from sqlalchemy import Connection, Engine, Pool
+from sqlalchemy import Engine
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from ..._colour import Colour
 from ...errors import StoreError
 from ...limits import Limits
+from ...stores._sql.asking import Asking
 from .._shared import Rows, SharedThrottle
-from ._statements import RowStatements, cause_of, is_trouble, statements_for, was_taken_back
+from ._statements import RowStatements, cause_of, statements_for
 
 T = TypeVar("T")
 
@@ -56,19 +54,12 @@ class SqlAlchemyThrottle(SharedThrottle):
     ) -> None:
         self._engine = engine
         self.colour: Colour = "async" if isinstance(engine, AsyncEngine) else "sync"
-        _all.add(self)
         super().__init__(_Rows(engine, timeout.total_seconds()), limits, secret=secret)
 
     def close(self) -> None:
         """Let go of the connections of an Engine; a later call opens others. An AsyncEngine is disposed of by its owner."""
         if isinstance(self._engine, Engine):
             self._engine.dispose()
-
-    def _after_fork(self) -> None:
-        # The parent goes on speaking on these connections: they are neither used nor closed here, but kept for ever.
-        engine = self._engine.sync_engine if isinstance(self._engine, AsyncEngine) else self._engine
-        _inherited.append(engine.pool)
-        engine.dispose(close=False)
 
 
 class _Rows:
@@ -79,57 +70,20 @@ class _Rows:
     """
 
     def __init__(self, engine: Engine | AsyncEngine, timeout: float) -> None:
-        self._engine = engine
-        self._timeout = timeout
+        self._asking = Asking(engine, timeout=timeout, told=_told, tries=_TRIES)
         self._statements: RowStatements = statements_for(engine.dialect)
         self._changes = count(1)
 
     async def read(self, ids: Sequence[bytes]) -> Rows:
-        return await self._told(partial(self._statements.read, ids=ids), alone=True)
+        return await self._asking.ask(partial(self._statements.read, ids=ids), alone=True, is_harmless=True)
 
     async def change(self, ids: Sequence[bytes], decide: Callable[[Rows], tuple[T, Rows]], now: int) -> T:
-        result = await self._told(partial(self._statements.change, ids=ids, decide=decide), alone=False)
+        result = await self._asking.ask(partial(self._statements.change, ids=ids, decide=decide), alone=False)
         if next(self._changes) % _SWEEP_EVERY == 0:
             with suppress(StoreError):  # the next one does it; what was decided stands
-                await self._told(partial(self._statements.sweep, now=now), alone=True)
+                await self._asking.ask(partial(self._statements.sweep, now=now), alone=True)
         return result
 
-    async def _told(self, work: Callable[[Connection], T], *, alone: bool) -> T:
-        tries = 0
-        while True:
-            try:
-                return await self._once(work, alone=alone)
-            except Exception as error:
-                tries += 1
-                if was_taken_back(error) and tries < _TRIES:
-                    continue
-                if is_trouble(error):
-                    # Not chained: a driver's exception holds the digests that were counted under.
-                    raise StoreError(cause=f"the throttle's database: {cause_of(error)}") from None
-                raise
 
-    async def _once(self, work: Callable[[Connection], T], *, alone: bool) -> T:
-        # A statement that stands alone needs no turns for its beginning and its end.
-        level = "AUTOCOMMIT" if alone else "READ COMMITTED"
-        if isinstance(self._engine, AsyncEngine):
-            async with asyncio.timeout(self._timeout), self._engine.connect() as connection:
-                await connection.execution_options(isolation_level=level)
-                async with connection.begin():
-                    return await connection.run_sync(work)
-        with self._engine.connect() as connection:
-            connection.execution_options(isolation_level=level)
-            with connection.begin():
-                return work(connection)
-
-
-_all: Final[weakref.WeakSet[SqlAlchemyThrottle]] = weakref.WeakSet()
-_inherited: Final[list[Pool]] = []
-
-
-def _after_fork() -> None:
-    for one in list(_all):
-        one._after_fork()  # noqa: SLF001 - its own
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+def _told(error: BaseException) -> StoreError:
+    return StoreError(cause=f"the throttle's database: {cause_of(error)}")

@@ -7,9 +7,9 @@ from typing import Any, Final, Protocol, TypeVar
 
 from sqlalchemy import Connection, Dialect, MetaData, delete, select, text
 from sqlalchemy.dialects import postgresql
-from sqlalchemy.exc import SQLAlchemyError
 
 from ...errors import ConfigurationError
+from ...stores._sql.errors import code_of, is_missing, kind_of
 from .._shared import Rows, decided, rows_of
 from .table import throttle_table
 
@@ -20,12 +20,6 @@ _c: Final = _table.c
 _SELECTED: Final = (_c.id, _c.until, _c.browsers)
 #: Rows that one sweep deletes at most: some milliseconds of work.
 _SWEPT: Final = 500
-
-#: Drivers raise some of their own exceptions past SQLAlchemy, while they connect.
-_DRIVERS: Final = frozenset({"asyncpg", "psycopg", "psycopg2", "pymysql", "aiomysql", "asyncmy", "MySQLdb"})
-#: The database took a whole transaction back and says: try again (SQLSTATE and MariaDB's numbers).
-_TAKEN_BACK: Final = frozenset({"40001", "40P01", "1213", "1020"})
-_MISSING: Final = frozenset({"42P01", "42703", "1146", "1054"})
 
 
 class RowStatements(Protocol):
@@ -143,36 +137,8 @@ def _digits(name: str, values: Iterable[bytes | None]) -> dict[str, str | None]:
     return {f"{name}{number}": None if value is None else value.hex() for number, value in enumerate(values)}
 
 
-# --- trouble -------------------------------------------------------------------------------------------------------
-
-
-def is_trouble(error: BaseException) -> bool:
-    """Say whether an exception comes from the database, its driver or the way to it."""
-    by_driver = type(error).__module__.partition(".")[0] in _DRIVERS
-    return by_driver or isinstance(error, SQLAlchemyError | OSError | TimeoutError)
-
-
-def was_taken_back(error: BaseException) -> bool:
-    """Say whether the database took the whole change back and it may be tried again."""
-    return _code(error) in _TAKEN_BACK
-
-
 def cause_of(error: BaseException) -> str:
     """Give what a log may know: the kind and the code; messages quote values."""
-    code = _code(error)
-    if code in _MISSING:
-        return f"the table keyturn_throttle is missing or not this program's ({code}): upgrade the tables"
-    kind = type(getattr(error, "orig", None) or error).__name__
-    return f"{kind} {code}".rstrip()
-
-
-def _code(error: BaseException) -> str:
-    seen: BaseException | None = error
-    while seen is not None:
-        # MariaDB's numbers first: their SQLSTATE is mostly that of a general error.
-        if type(seen).__module__.partition(".")[0] in _DRIVERS and seen.args and isinstance(seen.args[0], int):
-            return str(seen.args[0])
-        if code := getattr(seen, "sqlstate", None) or getattr(seen, "pgcode", None):
-            return str(code)
-        seen = getattr(seen, "orig", None) or seen.__cause__
-    return ""
+    if is_missing(error):
+        return f"the table keyturn_throttle is missing or not this program's ({code_of(error)}): upgrade the tables"
+    return kind_of(error)
