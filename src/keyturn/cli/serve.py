@@ -13,7 +13,7 @@ import click
 
 from .. import __version__
 from .._colour import drive
-from ..server import remarks, running
+from ..server import logs, remarks, running
 from ..server.config import ServerConfig
 from ..server.installation import Installation
 from ._common import ConfigFile, config_option, refuse, say
@@ -55,8 +55,6 @@ def _serve(config: ConfigFile, given: dict[str, Any]) -> int:
     with closing(listening):
         if not read.port:  # the issuer that nobody named has the port in it
             read = config.load({**given, "port": listening.port})
-        from ..server import logs
-
         logs.configure(read.log_format, read.log_level)
         _welcome(read, listening.address)
         return running.run(read, listening)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 import os
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
@@ -13,15 +13,21 @@ from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import BaseRoute
 
 from .._asgi import App as AsgiApp, Message, Receive, Scope, Send, send_reply
+from .._proxies import read_proxies
 from ..errors import KeyturnError, RequestError, kind_and_place
 from ..http import replies
 from ..messages import Reply
 from ..settings import Settings
 from ..starlette import Keyturn, response_of
 from .config import ServerConfig
+from .health import Readiness, Vitals, checks_of, health_routes
 from .installation import Installation
+from .metrics import Metrics, metrics_route
+from .observing import RouteNames, observed, watching
+from .sampling import Sources
 
 _log: Final = logging.getLogger("keyturn.server")
 
@@ -42,7 +48,10 @@ class App:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, as ASGI says."""
-        await self._asgi(scope, receive, send)
+        if scope["type"] == "lifespan":
+            await _live(self._asgi, scope, receive, send)
+        else:
+            await self._asgi(scope, receive, send)
 
 
 def build(config: ServerConfig) -> App:
@@ -52,20 +61,21 @@ def build(config: ServerConfig) -> App:
         ConfigurationError: with every fault.
     """
     installation = Installation(config, "async")
-    auth = _keyturn(installation)
-    starlette = Starlette(
-        lifespan=_life(installation),
-        exception_handlers={
-            HTTPException: _answer_starlette(config.settings),
-            Exception: _answer_fault(config.settings),
-        },
-    )
+    metrics = Metrics(installation.chance.clock) if config.metrics else None
+    auth = _keyturn(installation, metrics)
+    if metrics is not None:
+        metrics.watch(_sources(installation, auth))
+    routes = _routes(installation, auth, metrics)
+    starlette = Starlette(routes=routes, lifespan=_life(installation), exception_handlers=_handlers(config.settings))
     starlette.router.redirect_slashes = False  # never a redirect: it would be followed with a body, or without one
     auth.install(starlette)
-    return App(guarded(starlette, config.settings), auth, installation)
+    names = RouteNames(config.settings, routes)
+    proxies = read_proxies(config.configuration.trusted_proxies)
+    asgi = observed(guarded(starlette, config.settings), names=names, metrics=metrics, proxies=proxies)
+    return App(asgi, auth, installation)
 
 
-def _keyturn(installation: Installation) -> Keyturn:
+def _keyturn(installation: Installation, metrics: Metrics | None) -> Keyturn:
     config = installation.config
     return Keyturn(
         config.settings,
@@ -73,9 +83,36 @@ def _keyturn(installation: Installation) -> Keyturn:
         keys=installation.keys,
         users=installation.users,
         throttle=installation.throttle,
+        listeners=[watching(metrics, installation.store.colour)],
         trusted_proxies=config.configuration.trusted_proxies,
         chance=installation.chance,
     )
+
+
+def _sources(installation: Installation, auth: Keyturn) -> Sources:
+    keys = installation.keys
+    return Sources(
+        floors=lambda: auth.verifier.floors,
+        ring=lambda: keys.ring,
+        key_trouble=lambda: keys.trouble is not None,
+        hashing=installation.hashing,
+    )
+
+
+def _routes(installation: Installation, auth: Keyturn, metrics: Metrics | None) -> Sequence[BaseRoute]:
+    settings = auth.settings
+    vitals = Vitals(
+        settings=settings, store=installation.store, records=installation.records, guard=auth.guard,
+        keys=installation.keys, clock=installation.chance.clock,
+    )  # fmt: skip
+    routes: list[BaseRoute] = [*health_routes(Readiness(checks_of(vitals)), settings)]
+    if metrics is not None:
+        routes.append(metrics_route(metrics, settings))
+    return routes
+
+
+def _handlers(settings: Settings) -> Mapping[Any, Callable[[Request, Exception], Response]]:
+    return {HTTPException: _answer_starlette(settings), Exception: _answer_fault(settings)}
 
 
 def _life(installation: Installation) -> Callable[[Starlette], Any]:
@@ -127,8 +164,8 @@ def guarded(app: AsgiApp, settings: Settings) -> AsgiApp:
     """Answer where an application fails: an error's message may repeat what was in the request, so it goes no further."""
 
     async def layer(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan":
-            await _live(app, scope, receive, send)
+        if scope["type"] != "http":
+            await app(scope, receive, send)
             return
         begun = False
 

@@ -17,9 +17,11 @@ from typing import Any, Final, NoReturn
 import uvicorn
 from uvicorn.supervisors import Multiprocess
 
+from . import logs
 from .app import App, build
 from .config import ServerConfig
 from .limited import LimitedProtocol
+from .sharing import shared_folder
 
 #: Connections that may wait to be taken: a storm of clients that come back all at once.
 _BACKLOG: Final = 2048
@@ -131,15 +133,14 @@ def _run_here(config: ServerConfig, listening: Sequence[socket.socket]) -> int:
 def _run_workers(config: ServerConfig, listening: Sequence[socket.socket]) -> int:
     # The configuration goes to the workers as it was read: one that is started later must not read another.
     ForkingPickler.register(MappingProxyType, _pickled)
-    supervisor = Supervisor(uvicorn_config(config, partial(worker, config)), list(listening))
-    supervisor.run()
+    with shared_folder():
+        supervisor = Supervisor(uvicorn_config(config, partial(worker, config)), list(listening))
+        supervisor.run()
     return int(any(process.exitcode == _NOT_STARTED for process in supervisor.processes))
 
 
 def worker(config: ServerConfig) -> App:
     """Give the application in a worker's process."""
-    from . import logs
-
     logs.configure(config.log_format, config.log_level)
     return build(config)
 
