@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from .._colour import drive
+from ..server.account_values import NotFoundError
 from ._common import printable, refuse
 
 if TYPE_CHECKING:
@@ -33,12 +33,10 @@ class Somebody:
 
 
 def somebody(opened: Installation, typed: str) -> Somebody:
-    """Find who is meant by a subject, a user name or an e-mail address.
-
-    A subject first: nobody can choose one, so nobody can take a name that hides another's subject.
-    """
-    account = drive(opened.records.account(typed)) or drive(opened.records.find_account(typed.strip().casefold()))
-    if account is None:
+    """Find who is meant by a user name, an e-mail address or a subject."""
+    try:
+        account = opened.accounts.find(typed)
+    except NotFoundError:
         return Somebody(name=printable(typed), subject=typed, known=False)
     return Somebody(name=printable(account.username), subject=account.subject, known=True)
 

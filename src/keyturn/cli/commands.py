@@ -11,6 +11,7 @@ from .keys import keys
 from .purge import purge
 from .serve import serve
 from .sessions import sessions
+from .users import users
 
 
 @click.group(
@@ -31,3 +32,4 @@ keyturn.add_command(keys)
 keyturn.add_command(purge)
 keyturn.add_command(sessions)
 keyturn.add_command(serve)
+keyturn.add_command(users)
