@@ -14,38 +14,55 @@ BLANK: Final = "***"
 MOST_CHARACTERS: Final = 16_384
 
 _NAMES: Final = (
-    r"[\w.-]*(?:passwor[dt]|passwd|pwd|secret|(?:refresh|access|id|reset|bearer)_?token|cookie|authorization"
-    r"|api_?key|kt_(?:refresh|bind|access))"
+    r"(?:passwor[dt]|passwd|pwd|secret|(?:refresh|access|id|reset|bearer)_?token|cookie|authorization|api_?key"
+    r"|kt_(?:refresh|bind|access))(?:_hash|_digest)?"
 )
+_NEAR_NAMES: Final = ("passw", "pwd", "secret", "token", "cookie", "authorization", "key", "kt_")
+#: What a text in lower case must hold for a pattern to be tried (searching for a word costs next to nothing), the
+#: pattern, and what is written instead.
 _PATTERNS: Final = (
-    (re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*-----|\Z)", re.DOTALL), BLANK),
-    (re.compile(r"kt\d\.[\w-]{4,}"), BLANK),
+    (("private key",), r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*-----|\Z)", BLANK),
+    (("kt",), r"kt\d\.[\w-]{4,}", BLANK),
     # base64url of `{"`: a JWT, or what is left of one.
-    (re.compile(r"eyJ[\w-]{4,}(?:\.[\w-]*)*"), BLANK),
-    (re.compile(r"\b(Basic|Bearer)[ \t]+(?!realm=)[\w.~+/=-]{4,}", re.IGNORECASE), rf"\1 {BLANK}"),
+    (("eyj",), r"eyJ[\w-]{4,}(?:\.[\w-]*)*", BLANK),
+    (("basic", "bearer"), r"\b([Bb][Aa][Ss][Ii][Cc]|[Bb][Ee][Aa][Rr][Ee][Rr])[ \t]+(?!realm=)[\w.~+/=-]{4,}", rf"\1 {BLANK}"),
     # A password hash in PHC form.
-    (re.compile(r"\$(?:argon2\w*|scrypt|pbkdf2[\w-]*|2[abxy])\$[\w$=,+/.-]+"), BLANK),
+    (("$",), r"\$(?:argon2\w*|scrypt|pbkdf2[\w-]*|2[abxy])\$[\w$=,+/.-]+", BLANK),
     # The password in an address.
-    (re.compile(r"(\w://[^/\s:@'\"]*:)[^/\s@]+@"), rf"\1{BLANK}@"),
+    (("://",), r"(\w://[^/\s:@'\"]*:)[^/\s@]+@", rf"\1{BLANK}@"),
     # A private key's numbers (RFC 7518 section 6).
-    (re.compile(r"""(["'](?:d|p|q|dp|dq|qi|k)["']\s*:\s*)(["'])[\w+/=-]{8,}\2"""), rf"\1\2{BLANK}\2"),
+    (("'", '"'), r"""(["'](?:d|p|q|dp|dq|qi|k)["']\s*:\s*)(["'])[\w+/=-]{8,}\2""", rf"\1\2{BLANK}\2"),
     # A header field or a member with a telling name, in quotation marks: ('cookie', 'a=b') or "password": "…".
-    (re.compile(rf"""(["']{_NAMES}["']\s*[,:=]\s*b?)(["'])(?:\\.|(?!\2)[^\\])*(?:\2|\Z)""", re.IGNORECASE), rf"\1\2{BLANK}\2"),
-    (re.compile(r"\b((?:set-)?cookie|authorization)(\s*:\s*)[^\r\n]+", re.IGNORECASE), rf"\1\2{BLANK}"),
+    (
+        _NEAR_NAMES,
+        rf"""(?i:(["'][\w.-]{{0,40}}{_NAMES}["']\s*[,:=]\s*b?))(["'])(?:\\.|(?!\2)[^\\])*(?:\2|\Z)""",
+        rf"\1\2{BLANK}\2",
+    ),
+    (("cookie", "authorization"), r"(?i:\b((?:set-)?cookie|authorization))(\s*:\s*)[^\r\n]+", rf"\1\2{BLANK}"),
     # The same without: password=…, refresh_token=….
-    (re.compile(rf"""\b({_NAMES}\s*=\s*)(?:"[^"]*"?|'[^']*'?|[^\s,;&}})'"]+)""", re.IGNORECASE), rf"\1{BLANK}"),
-    # 32 random bytes as base64url: a binding cookie, a client's secret. Key ids in file names have a word before them.
-    (re.compile(r"(?<![\w-])(?=[\w-]*[0-9_-])(?=[\w-]*[A-Z])[\w-]{43}(?![\w-])"), BLANK),
+    (
+        _NEAR_NAMES,
+        rf"""(?i:({_NAMES}\s{{0,4}}=\s{{0,4}}))(?:"[^"]*"?|'[^']*'?|[^\s,;&}})'"]+)""",
+        rf"\1{BLANK}",
+    ),
 )  # fmt: skip
+_COMPILED: Final = tuple((needles, re.compile(pattern, re.DOTALL), instead) for needles, pattern, instead in _PATTERNS)
+#: 32 random bytes as base64url: a binding cookie, a client's secret. Key ids in file names have a word before them.
+_RANDOM: Final = re.compile(r"(?<![\w-])(?=[\w-]*[0-9_-])(?=[\w-]*[A-Z])[\w-]{43}(?![\w-])")
+_RANDOM_CHARACTERS: Final = 43
 
 
 def blanked(text: str) -> str:
     """Give a text for a log: bounded, and without anything that looks like a secret."""
     if len(text) > MOST_CHARACTERS:
         text = text[:MOST_CHARACTERS] + " [cut]"
-    for pattern, instead in _PATTERNS:
-        text = pattern.sub(instead, text)
-    return text
+    lower = text.lower()
+    for needles, pattern, instead in _COMPILED:
+        for needle in needles:  # written out: `any` takes three times as long
+            if needle in lower:
+                text = pattern.sub(instead, text)
+                break
+    return _RANDOM.sub(BLANK, text) if len(text) >= _RANDOM_CHARACTERS else text
 
 
 def visible(text: str) -> str:
