@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
@@ -125,7 +125,7 @@ def checked_scope(requested: str | None, held: frozenset[str]) -> str | None:
     return " ".join(sorted(set(wanted)))
 
 
-def subject_fault(principal: Principal, client_ids: frozenset[str]) -> str | None:
+def subject_fault(principal: Principal, client_ids: Container[str]) -> str | None:
     """Say what is wrong with a principal's subject, None where nothing is (RFC 9700 section 4.15)."""
     subject: object = principal.subject
     if not isinstance(subject, str) or not subject or len(subject) > MAX_SUBJECT:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from ._colour import is_async
@@ -38,8 +38,11 @@ def async_faults(users: Users | None, listeners: Iterable[Callable[..., Any]]) -
     ]
 
 
-def client_faults(clients: Sequence[RegisteredClient]) -> list[str]:
+def client_faults(clients: Mapping[str, RegisteredClient] | Sequence[RegisteredClient]) -> list[str]:
     """Say what is wrong with registered clients, a sentence each; no secret is shown."""
+    if isinstance(clients, Mapping):
+        astray = [f"clients has {client.id!r} under another id" for id_, client in clients.items() if id_ != client.id]
+        return [*astray, *client_faults(tuple(clients.values()))]
     ids = [client.id for client in clients]
     faults = [f"clients has {id_!r} twice" for id_ in sorted({id_ for id_ in ids if ids.count(id_) > 1})]
     if "" in ids:

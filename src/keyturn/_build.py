@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from os import PathLike
@@ -65,7 +65,7 @@ def build_flows(
     floors: FloorMap,
     listeners: Iterable[Listener] = (),
     report: Report | None = None,
-    client_ids: frozenset[str] = frozenset(),
+    client_ids: Container[str] = frozenset(),
 ) -> Flows:
     """Give the flows over these parts."""
     seals = SealedRing(keys, settings.realm)

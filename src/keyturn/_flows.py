@@ -5,7 +5,7 @@ The order is the same everywhere: the store's step, then the user, then the toke
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Container, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final, TypeAlias
@@ -81,7 +81,7 @@ class Flows:
     issuer: Issuer
     ends: Ends
     report: Report | None = None
-    client_ids: frozenset[str] = frozenset()
+    client_ids: Container[str] = frozenset()
 
     # --- sign-in ---------------------------------------------------------------------------------------------------
 

@@ -84,6 +84,15 @@ _REVOKE_FORM: Final = _object(
     ("token",),
 )
 
+_INTROSPECTED: Final = _object(
+    {
+        "active": _FLAG, "token_type": {"enum": ["Bearer", "N_A"], "type": "string"}, "scope": _TEXT, "client_id": _TEXT,
+        "sub": _TEXT, "aud": {"anyOf": [_TEXT, {"type": "array", "items": _TEXT}]}, "iss": _TEXT, "sid": _TEXT,
+        "jti": _TEXT, "exp": _NUMBER, "iat": _NUMBER, "auth_time": _NUMBER, "amr": {"type": "array", "items": _TEXT},
+    },
+    ("active",),
+)  # fmt: skip
+
 
 @dataclass(frozen=True, slots=True)
 class _Spec:
@@ -141,12 +150,16 @@ _OPERATIONS: Final[dict[tuple[str, str], _Spec]] = {
         "revoke", "Revoke (OAuth)", "RFC 7009: ends the session of a token; 200 for unknown ones too.",
         _object({}), (400, 401, 413, 415, 503), form=_REVOKE_FORM,
     ),
+    ("/introspect", "POST"): _Spec(
+        "introspect", "Look at a token (OAuth)", "RFC 7662: whether a token is good now; for clients with a secret.",
+        _INTROSPECTED, (400, 401, 413, 415, 503), form=_REVOKE_FORM,
+    ),
     ("/jwks.json", "GET"): _Spec(
         "jwks", "Public keys", "RFC 7517; what verifies access tokens.",
         _object({"keys": {"type": "array", "items": {"type": "object"}}}, ("keys",)), (),
     ),
 }  # fmt: skip
-_OAUTH_PATHS: Final = frozenset({"/token", "/revoke"})
+_OAUTH_PATHS: Final = frozenset({"/token", "/revoke", "/introspect"})
 
 
 def operation(template: str, method: str, settings: Settings) -> Operation:

@@ -6,7 +6,7 @@ or `check`, and turns a `Reply` into its response.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
@@ -15,6 +15,7 @@ from typing import Any, Literal, TypeVar
 from . import stores
 from ._application import async_faults, client_faults
 from ._build import Chance, build_flows, open_keys
+from ._clients import Clients, by_id
 from ._colour import Bridge, Caller, call_blocking, resolve
 from ._doors import Asked, async_caller, blocking_faults, run_async, throttle_faults
 from ._proxies import UnnamedProxy, read_proxies
@@ -51,7 +52,9 @@ class Service:
         throttle: how often is too often: ``Limits(…)`` counts in this process's memory; an address
             (``sqlite:///counters.db``, or ``"store"``: beside the sessions) counts for all workers together; a
             `Throttle`; None for nobody. Left out: `Limits` as they are, but nobody in the ``testing`` profile.
-        clients: registered programs.
+        clients: registered programs; or a mapping of them by id, which is read at every request and may change
+            meanwhile. Where it has a method ``look_up(client_id)`` that gives a `RegisteredClient` or None, plain or
+            async, an id that is not in it is asked for there before it is refused.
         listeners: told what happened, one event each.
         reply_hooks: ``(request, reply, principal, session) -> Reply or None`` on login, refresh and logout.
         readers: further places where access tokens may be found, asked after the standard ones; never a cookie, since
@@ -75,7 +78,7 @@ class Service:
         keys: KeySource | KeyRing | str | Any,
         users: Users,
         throttle: Choice = "default",
-        clients: Iterable[RegisteredClient] = (),
+        clients: Mapping[str, RegisteredClient] | Iterable[RegisteredClient] = (),
         listeners: Iterable[Listener] = (),
         reply_hooks: Iterable[ReplyHook] = (),
         readers: Iterable[Reader] = (),
@@ -92,7 +95,7 @@ class Service:
             keys=open_keys(keys, settings, chance),
             users=users,
             throttle=counting,
-            clients=tuple(clients),
+            clients=clients if isinstance(clients, Mapping) else tuple(clients),
             listeners=tuple(listeners),
             reply_hooks=tuple(reply_hooks),
             readers=tuple(readers),
@@ -154,15 +157,20 @@ class Service:
         """Say whether a path, below the application's root, is ours to answer."""
         return routes.is_ours(path, self._parts.core.settings)
 
-    async def handle(self, request: Request) -> Reply:
-        """Answer a request to one of our routes; errors are replies, nothing is raised through a framework."""
+    async def handle(self, request: Request, route: routes.Route | None = None) -> Reply:
+        """Answer a request to one of our routes; errors are replies, nothing is raised through a framework.
+
+        Args:
+            route: one of a program around us, to be answered as ours are; the one of the request's path where left out.
+        """
         request = self._seen(request)
         if self._moves_to_thread():
             try:
                 request = await _with_body(request)
             except KeyturnError as error:
                 return routes.error_reply(error, self._parts.core.settings)
-        return await self._run(routes.dispatch(self._parts.core, request))
+        core = self._parts.core
+        return await self._run(routes.answer(core, request, route) if route else routes.dispatch(core, request))
 
     async def check(self, request: Request, need: Need = NOTHING_SPECIAL) -> Claims | None:
         """Give the caller's claims, or raise what the guard says; no I/O but one look at the log per half bound."""
@@ -242,13 +250,12 @@ class Service:
         if faults := self._faults(inputs):
             raise ConfigurationError(faults)
         call = self._caller(inputs.store)
-        clients = {client.id: client for client in inputs.clients}
         clock = inputs.chance.clock
         verifier = Verifier(inputs.settings, inputs.keys, clock=clock)
         flows = build_flows(
             inputs.settings, inputs.store, inputs.keys, inputs.users,
             chance=inputs.chance, call=call, floors=verifier.floors, listeners=inputs.listeners,
-            report=verifier.report, client_ids=frozenset(clients),
+            report=verifier.report, client_ids=by_id(inputs.clients),
         )  # fmt: skip
         guard = Guard(
             settings=inputs.settings, verifier=verifier, clock=clock, feed=inputs.store,
@@ -256,7 +263,7 @@ class Service:
         )  # fmt: skip
         core = Core(
             settings=inputs.settings, flows=flows, guard=guard, users=inputs.users, throttle=Asked(inputs.throttle, call),
-            clock=clock, call=call, clients=clients, proxies=inputs.proxies, reply_hooks=inputs.reply_hooks,
+            clock=clock, call=call, clients=Clients(by_id(inputs.clients), call), proxies=inputs.proxies, reply_hooks=inputs.reply_hooks,
         )  # fmt: skip
         return Parts(inputs=inputs, core=core, take_cookies=CookieTaker(inputs.settings.cookie_names))
 

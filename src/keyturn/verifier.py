@@ -71,6 +71,10 @@ class _Sightings:
             self._told.put(session_id, generation)
             self._waiting[session_id, generation] = True
 
+    def told(self, session_id: str) -> int:
+        told = self._told.get(session_id)
+        return -1 if told is None else told
+
     def keep(self, sightings: Mapping[str, int]) -> None:
         for session_id, generation in sightings.items():
             if len(self._waiting) < MAX_SIGHTINGS:
@@ -179,6 +183,10 @@ class Verifier:
         self._unknown_key = False
         self._reloaded_at = self._clock()
         self._keys.reload()
+
+    def sighted(self, session_id: str) -> int:
+        """Give the highest generation of a session that was accepted in full here and is remembered; -1 for none."""
+        return self._sightings.told(session_id)
 
     def take_sightings(self) -> Mapping[str, int]:
         """Give the first sightings since the last call, for `SessionStore.acknowledge`.

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from .._build import Chance
+from .._clients import Clients
 from .._colour import Caller
 from .._flows import Flows
 from .._proxies import Proxies
@@ -26,7 +27,7 @@ class Core:
     """What endpoints share.
 
     Args:
-        clients: the registered programs, by id.
+        clients: the registered programs.
         reply_hooks: may replace the replies of login, refresh and logout.
     """
 
@@ -38,7 +39,7 @@ class Core:
     clock: Callable[[], datetime]
     call: Caller
     proxies: Proxies
-    clients: Mapping[str, RegisteredClient]
+    clients: Clients
     reply_hooks: tuple[ReplyHook, ...] = ()
 
 
@@ -51,7 +52,7 @@ class Inputs:
     keys: KeySource
     users: Users
     throttle: Throttle
-    clients: tuple[RegisteredClient, ...]
+    clients: Mapping[str, RegisteredClient] | tuple[RegisteredClient, ...]
     listeners: tuple[Listener, ...]
     reply_hooks: tuple[ReplyHook, ...]
     readers: tuple[Reader, ...]

@@ -14,7 +14,7 @@ from ..messages import Reply, Request
 from ..settings import Settings
 from . import forgery, replies
 from .core import Core
-from .endpoints import metadata, oauth, sessions, sign_in
+from .endpoints import introspection, metadata, oauth, sessions, sign_in
 
 _log = logging.getLogger("keyturn")
 
@@ -30,12 +30,14 @@ class Route:
         methods: method -> endpoint.
         oauth: errors are RFC 6749's instead of problem documents.
         hidden: not shown in the framework's documentation.
+        pages: False where pages of other origins have no business: their scripts may not hold what is asked for.
     """
 
     path: str
     methods: Mapping[str, Endpoint]
     oauth: bool = False
     hidden: bool = False
+    pages: bool = True
 
 
 #: Everything below the prefix.
@@ -50,6 +52,7 @@ ROUTES: Final = (
     Route("/sessions/", {"DELETE": sessions.end_one}),
     Route("/token", {"POST": oauth.token}, oauth=True),
     Route("/revoke", {"POST": oauth.revoke}, oauth=True),
+    Route("/introspect", {"POST": introspection.introspect}, oauth=True, pages=False),
     Route("/docs-token", {"POST": oauth.docs_token}, oauth=True, hidden=True),
     Route("/jwks.json", {"GET": metadata.jwks}),
 )
@@ -88,11 +91,21 @@ def find(path: str, settings: Settings) -> tuple[Route | None, str]:
 
 async def dispatch(core: Core, request: Request) -> Reply:
     """Answer a request to a path of ours; never raises but for a cancelled task."""
+    return await answer(core, request, *find(request.path, core.settings))
+
+
+async def answer(core: Core, request: Request, route: Route | None, last: str = "") -> Reply:
+    """Answer a request to a route, ours or of a program around us, with all that every answer of ours carries.
+
+    Args:
+        route: None where there is nothing at this address.
+        last: the value of its last segment, for a route that takes one.
+    """
     settings = core.settings
-    extra = forgery.cors_headers(request, settings)
-    if (preflight := forgery.preflight(request, settings)) is not None:
+    shared = route is None or route.pages
+    extra = forgery.cors_headers(request, settings) if shared else ()
+    if shared and (preflight := forgery.preflight(request, settings)) is not None:
         return replies.hardened(preflight, settings)
-    route, last = find(request.path, settings)
     reply = await _answer(core, request, route, last)
     if doubles := replies.cleared_doubles(request, settings):
         reply = replies.uncacheable(replies.with_cookies(reply, doubles))
@@ -126,7 +139,7 @@ def _endpoint(request: Request, route: Route | None) -> Endpoint:
         return endpoint
     allowed = allowed_methods(route)
     if method == "OPTIONS":
-        return _options
+        return _options(allowed)
     raise RequestError(
         f"This address takes {allowed}.", code="method_not_allowed", status=405, headers={"Allow": allowed}
     )
@@ -138,10 +151,11 @@ def allowed_methods(route: Route) -> str:
     return ", ".join(sorted(methods))
 
 
-async def _options(core: Core, request: Request, _last: str) -> Reply:
-    route, _ = find(request.path, core.settings)
-    allowed = allowed_methods(route) if route is not None else "OPTIONS"
-    return Reply(status=204, headers=(("Allow", allowed), ("Cache-Control", "no-store")))
+def _options(allowed: str) -> Endpoint:
+    async def options(_core: Core, _request: Request, _last: str) -> Reply:
+        return Reply(status=204, headers=(("Allow", allowed), ("Cache-Control", "no-store")))
+
+    return options
 
 
 def _error_reply(error: KeyturnError, route: Route | None, settings: Settings) -> Reply:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from ._http_stage import ACCESS, APP, BIND, PAGE, PASSWORD, PROGRAM, REFRESH, SECRET, Stage, basic
+from ._http_stage import ACCESS, APP, BIND, EVIL, PAGE, PASSWORD, PROGRAM, REFRESH, Stage, basic
 
-_EVIL = (("origin", "https://evil.example"), ("sec-fetch-site", "cross-site"))
-_POST_ROUTES = ("login", "refresh", "step-up", "logout", "logout-all", "token", "revoke")
+_POST_ROUTES = ("login", "refresh", "step-up", "logout", "logout-all", "token", "revoke", "introspect")
 _GET_ROUTES = ("session", "sessions", "jwks.json")
 
 
@@ -30,7 +29,7 @@ def sign_in(stage: Stage) -> None:
     for wrong in ({"scope": "admin"}, {"transport": "pigeon"}, {"client_id": "stranger"}, {"remember": "no"}):
         stage.sign_in(**wrong)
     stage.ask("POST", "/auth/login", note="nothing", json_={})
-    stage.ask("POST", "/auth/login", note="forged", says=_EVIL, json_={"username": "alice", "password": PASSWORD})
+    stage.ask("POST", "/auth/login", note="forged", says=EVIL, json_={"username": "alice", "password": PASSWORD})
 
 
 def sign_in_again(stage: Stage) -> None:
@@ -66,7 +65,7 @@ def refresh_with_cookies(stage: Stage) -> None:
     stage.ask("POST", "/auth/refresh", note="a scope not held", json_={"scope": "admin"})
     stage.ask("POST", "/auth/refresh", note="a wrong type", cookie="", json_={"refresh_token": 1})
     stage.ask("POST", "/auth/refresh", note="forged value", cookie=f"{REFRESH}=kt1.x", keep=False)
-    stage.ask("POST", "/auth/refresh", note="forged request", says=_EVIL)
+    stage.ask("POST", "/auth/refresh", note="forged request", says=EVIL)
     stage.ask("POST", "/auth/refresh", note="no word", says=())
     stage.ask("POST", "/auth/refresh", note="a program", says=PROGRAM)
     stage.ask("POST", "/auth/refresh", note="configured origin", says=[("origin", APP)])
@@ -114,7 +113,7 @@ def step_up(stage: Stage) -> None:
     stage.ask("POST", "/auth/step-up", note="wrong", bearer="mine", json_={"password": "no"})
     stage.ask("POST", "/auth/step-up", note="no password", bearer="mine", json_={})
     stage.ask("POST", "/auth/step-up", note="nobody", json_={"password": PASSWORD})
-    stage.ask("POST", "/auth/step-up", note="forged", says=_EVIL, bearer="mine", json_={"password": PASSWORD})
+    stage.ask("POST", "/auth/step-up", note="forged", says=EVIL, bearer="mine", json_={"password": PASSWORD})
     stage.ask("POST", "/auth/step-up", bearer="mine", json_={"password": PASSWORD})
     stage.ask("GET", "/auth/session", note="an older token", bearer=old)
     stage.sign_in(transport="body")
@@ -126,8 +125,8 @@ def sign_out(stage: Stage) -> None:
     """POST /logout and /logout-all."""
     stage.sign_in()
     mine = stage.jar | {}
-    stage.ask("POST", "/auth/logout", note="forged", says=_EVIL)
-    stage.ask("POST", "/auth/logout", note="forged, cookies kept back", says=_EVIL, cookie="")
+    stage.ask("POST", "/auth/logout", note="forged", says=EVIL)
+    stage.ask("POST", "/auth/logout", note="forged, cookies kept back", says=EVIL, cookie="")
     stage.ask("POST", "/auth/logout", bearer="mine")
     stage.ask("POST", "/auth/logout", note="again", cookie=_cookie(mine))
     stage.ask("POST", "/auth/logout", note="nothing")
@@ -161,42 +160,6 @@ def sessions(stage: Stage) -> None:
     stage.ask("POST", "/auth/refresh")
     stage.ask("DELETE", "/auth/sessions", note="no recent sign-in", bearer="mine")
     stage.ask("DELETE", f"/auth/sessions/{stage.tokens['session_id']}", note="my own", bearer="mine")
-
-
-def oauth(stage: Stage) -> None:
-    """POST /token and /revoke."""
-    grant = {"grant_type": "refresh_token"}
-    stage.sign_in(transport="body", client_id="shop-api")
-    token = {"refresh_token": stage.tokens["refresh_token"]}
-    stage.ask("POST", "/auth/token", note="wrong secret", says=[basic("shop-api", "x")], form=grant | token)
-    stage.ask("POST", "/auth/token", note="no secret", says=(), form=grant | token)
-    answer = stage.ask(
-        "POST",
-        "/auth/token",
-        says=[basic("shop-api", SECRET.replace("+", "%2B").replace(" ", "+"))],
-        form=grant | token,
-    )
-    assert answer.status == 200
-    stage.ask("POST", "/auth/token", note="password grant", form={"grant_type": "password", "username": "alice"})
-    stage.ask("POST", "/auth/token", note="nothing", form={})
-    stage.ask("POST", "/auth/token", note="garbage", form=grant | {"refresh_token": "x"})
-    stage.ask("POST", "/auth/token", note="doubled", form=[*grant.items(), *grant.items()])
-    stage.ask("POST", "/auth/token", note="json", json_=grant)
-    stage.sign_in()
-    stage.ask("POST", "/auth/token", note="cookies are not read", form=grant)
-    stage.sign_in(transport="body")
-    stage.ask("POST", "/auth/revoke", note="nothing", form={})
-    stage.ask("POST", "/auth/revoke", note="unknown", form={"token": "x"})
-    stage.ask("POST", "/auth/revoke", form={"token": stage.tokens["refresh_token"], "token_type_hint": "access_token"})
-    stage.ask("GET", "/auth/session", note="revoked", bearer="mine")
-
-
-def documentation(stage: Stage) -> None:
-    """POST /docs-token, where it is on."""
-    form = {"username": "alice", "password": PASSWORD, "grant_type": "password"}
-    stage.ask("POST", "/auth/docs-token", form=form)
-    stage.ask("POST", "/auth/docs-token", note="wrong", form=form | {"password": "no"})
-    stage.ask("POST", "/auth/docs-token", note="another page", says=_EVIL, form=form)
 
 
 def public(stage: Stage) -> None:

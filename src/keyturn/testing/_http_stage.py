@@ -33,6 +33,8 @@ ACCESS: Final = "__Host-Http-kt_access"
 #: What a page of ours says of itself, and what a program does.
 PAGE: Final = (("sec-fetch-site", "same-origin"),)
 PROGRAM: Final = (("keyturn-client", "tests"),)
+#: And what a browser says of another site's page.
+EVIL: Final = (("origin", "https://evil.example"), ("sec-fetch-site", "cross-site"))
 
 SETTINGS: Final[Mapping[str, Settings]] = {
     "plain": Settings(issuer=ISSUER, origins=(APP,)),

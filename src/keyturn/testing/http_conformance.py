@@ -39,10 +39,12 @@ from typing import Any, ClassVar, Final
 import pytest
 
 # Before they are imported: a failing assert in them then tells its values, as in a test's own file.
-pytest.register_assert_rewrite("keyturn.testing._http_promises", "keyturn.testing._http_script")
+pytest.register_assert_rewrite(
+    "keyturn.testing._http_promises", "keyturn.testing._http_script", "keyturn.testing._http_oauth"
+)
 
 from ..service import Service  # noqa: E402
-from . import _http_guards, _http_promises, _http_script  # noqa: E402
+from . import _http_guards, _http_oauth, _http_promises, _http_script  # noqa: E402
 from ._http_stage import SETTINGS, Faltering, Stage, parts, seen_by_the_application  # noqa: E402
 from ._http_wire import Address, served_by_uvicorn  # noqa: E402
 from .clock import ManualClock  # noqa: E402
@@ -56,7 +58,7 @@ _PLAYED_WITH: Final[dict[Callable[[Stage], None], str]] = {
     _http_guards.guards_with_the_access_cookie: "access cookie",
     _http_script.embedded: "embedded",
     _http_script.development: "development",
-    _http_script.documentation: "docs",
+    _http_oauth.documentation: "docs",
     _http_script.session_limit: "limited",
 }
 
@@ -64,7 +66,7 @@ _PLAYED_WITH: Final[dict[Callable[[Stage], None], str]] = {
 def _scenarios() -> dict[str, Callable[[Stage], None]]:
     return {
         name: scenario
-        for module in (_http_script, _http_guards)
+        for module in (_http_script, _http_oauth, _http_guards)
         for name, scenario in vars(module).items()
         if isinstance(scenario, FunctionType) and scenario.__module__ == module.__name__ and not name.startswith("_")
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 from ..._binding import presented_digest
 from ..._ends import Origin
@@ -152,3 +153,34 @@ async def caller(core: Core, request: Request) -> Claims:
     if claims is None:
         raise TokenMissingError
     return claims
+
+
+def shown_claims(claims: Claims) -> dict[str, Any]:
+    """Give claims in JWT names, without what only machines need: `bnd` and `jti`."""
+    audience = list(claims.audience)
+    shown: dict[str, Any] = {
+        **claims.extra,
+        "iss": claims.issuer,
+        "sub": claims.subject,
+        "aud": audience[0] if len(audience) == 1 else audience,
+        "client_id": claims.client_id,
+        "sid": claims.session_id,
+        "gen": claims.generation,
+        "iat": int(claims.issued_at.timestamp()),
+        "exp": int(claims.expires_at.timestamp()),
+        "auth_time": int(claims.authenticated_at.timestamp()),
+        "scope": " ".join(sorted(claims.scope)),
+    }
+    if claims.realm != "default":
+        shown["realm"] = claims.realm
+    if claims.amr:
+        shown["amr"] = list(claims.amr)
+    return _thawed(shown)  # type: ignore[no-any-return]  # a dict stays a dict
+
+
+def _thawed(value: Any) -> Any:
+    if isinstance(value, dict) or hasattr(value, "items"):
+        return {key: _thawed(item) for key, item in value.items()}
+    if isinstance(value, tuple | list):
+        return [_thawed(item) for item in value]
+    return value

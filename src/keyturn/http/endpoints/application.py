@@ -65,8 +65,7 @@ async def sign_in(core: Core, request: Request, principal: Principal, how: SignI
     transport = how.transport or core.settings.transports[0]
     if transport not in core.settings.transports:
         raise ConfigurationError([f"sign_in asks for {transport} sessions, and settings.transports has none"])
-    if how.client_id != DEFAULT_CLIENT and how.client_id not in core.clients:
-        raise ConfigurationError([f"sign_in names a client, and {how.client_id!r} is not registered"])
+    await _require_client(core, how.client_id, transport)
     if transport == "cookie" and request.method not in forgery.SAFE_METHODS:
         forgery.require_own_page(request, core.settings)
     origin = _common.origin_of(request, how.device_name)
@@ -79,6 +78,17 @@ async def sign_in(core: Core, request: Request, principal: Principal, how: SignI
     reply = _common.answer(core, request, outcome)
     reply = replies.with_cookies(reply, replies.cleared_doubles(request, core.settings))
     return await _common.hooked(core, request, reply, outcome.principal, outcome.session)
+
+
+async def _require_client(core: Core, client_id: str, transport: Transport) -> None:
+    """Refuse a client that is not registered or could not refresh: the application's slip, not its caller's."""
+    if client_id == DEFAULT_CLIENT:
+        return
+    client = await core.clients.find(client_id)
+    if client is None:
+        raise ConfigurationError([f"sign_in names a client, and {client_id!r} is not registered"])
+    if not own_login.can_keep(client, transport):
+        raise ConfigurationError([f"sign_in names {client_id!r}, a client with a secret: its transport must be body"])
 
 
 async def step_up(core: Core, request: Request, how: StepUp) -> Reply:

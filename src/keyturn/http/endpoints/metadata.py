@@ -27,10 +27,9 @@ async def server(core: Core, _request: Request, _last: str) -> Reply:
 def _metadata(core: Core) -> dict[str, Any]:
     settings = core.settings
     base = settings.issuer.rstrip("/") + settings.prefix
-    methods = ["none"]
-    if any(client.secret_digest for client in core.clients.values()):
-        methods += ["client_secret_basic", "client_secret_post"]
-    return {
+    with_secret = ["client_secret_basic", "client_secret_post"] if core.clients.may_prove else []
+    methods = ["none", *with_secret]
+    told = {
         "issuer": settings.issuer,
         "token_endpoint": f"{base}/token",
         "token_endpoint_auth_methods_supported": methods,
@@ -41,3 +40,7 @@ def _metadata(core: Core) -> dict[str, Any]:
         # Required and never empty (sections 2 and 3.2); "none" says that no authorization endpoint answers with anything.
         "response_types_supported": ["none"],
     }
+    if with_secret:  # nobody else may ask there
+        told["introspection_endpoint"] = f"{base}/introspect"
+        told["introspection_endpoint_auth_methods_supported"] = with_secret
+    return told

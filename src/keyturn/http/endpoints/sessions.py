@@ -16,37 +16,7 @@ from . import _common
 
 async def show(core: Core, request: Request, _last: str) -> Reply:
     """GET /session: the caller's claims, in JWT names, without what only machines need."""
-    return replies.json_reply(_public(await _common.caller(core, request)))
-
-
-def _public(claims: Claims) -> dict[str, Any]:
-    audience = list(claims.audience)
-    shown: dict[str, Any] = {
-        **claims.extra,
-        "iss": claims.issuer,
-        "sub": claims.subject,
-        "aud": audience[0] if len(audience) == 1 else audience,
-        "client_id": claims.client_id,
-        "sid": claims.session_id,
-        "gen": claims.generation,
-        "iat": int(claims.issued_at.timestamp()),
-        "exp": int(claims.expires_at.timestamp()),
-        "auth_time": int(claims.authenticated_at.timestamp()),
-        "scope": " ".join(sorted(claims.scope)),
-    }
-    if claims.realm != "default":
-        shown["realm"] = claims.realm
-    if claims.amr:
-        shown["amr"] = list(claims.amr)
-    return _thawed(shown)  # type: ignore[no-any-return]  # a dict stays a dict
-
-
-def _thawed(value: Any) -> Any:
-    if isinstance(value, dict) or hasattr(value, "items"):
-        return {key: _thawed(item) for key, item in value.items()}
-    if isinstance(value, tuple | list):
-        return [_thawed(item) for item in value]
-    return value
+    return replies.json_reply(_common.shown_claims(await _common.caller(core, request)))
 
 
 async def index(core: Core, request: Request, _last: str) -> Reply:

@@ -28,7 +28,7 @@ from ...events import LoginFailed
 from ...messages import Reply, Request
 from ...session import Client, EndReason, Transport
 from ...throttle import Admission, Attempt
-from ...users import Principal
+from ...users import DEFAULT_CLIENT, Principal, RegisteredClient
 from .. import bodies, credentials, forgery, replies
 from ..core import Core
 from . import _common
@@ -40,7 +40,7 @@ async def login(core: Core, request: Request, _last: str) -> Reply:
     """POST /login: a user name and a password for a session."""
     body = await bodies.json_object(request)
     username, password, basic = _name_and_password(request, body)
-    how = _how(core, body, basic=basic)
+    how = await _how(core, body, basic=basic)
     if how.transport == "cookie":
         forgery.require_own_page(request, core.settings)
     presented = credentials.refresh_cookie(request, core.settings) or bodies.text(body, "refresh_token")
@@ -59,18 +59,37 @@ def _name_and_password(request: Request, body: Mapping[str, Any]) -> tuple[str, 
     return username, password, basic is not None
 
 
-def _how(core: Core, body: Mapping[str, Any], *, basic: bool) -> Start:
-    client_id = bodies.text(body, "client_id") or "default"
-    if client_id != "default" and client_id not in core.clients:
-        raise RequestError("client_id is not registered.")
+async def _how(core: Core, body: Mapping[str, Any], *, basic: bool) -> Start:
+    client_id = bodies.text(body, "client_id") or DEFAULT_CLIENT
+    transport = _transport(core, {"transport": "body"} if basic else body)
+    await _require_client(core, client_id, transport)
     return Start(
-        transport=_transport(core, {"transport": "body"} if basic else body),
+        transport=transport,
         remember=bodies.flag(body, "remember", default=True),
         client_id=client_id,
         scope=bodies.text(body, "scope"),
         amr=("pwd",),
         client=Client(device_name=bodies.text(body, "device_name") or ""),
     )
+
+
+async def _require_client(core: Core, client_id: str, transport: Transport) -> None:
+    """Refuse a sign-in for a program that is not registered, or that could not use what it would get."""
+    if client_id == DEFAULT_CLIENT:
+        return
+    client = await core.clients.find(client_id)
+    if client is None:
+        raise RequestError("client_id is not registered.")
+    if not can_keep(client, transport):
+        raise RequestError('A client with a secret keeps its own refresh tokens: sign in with transport "body".')
+
+
+def can_keep(client: RegisteredClient, transport: Transport) -> bool:
+    """Say whether a client could refresh a session of that transport.
+
+    A page cannot prove a secret, and without it nothing refreshes the session (RFC 6749 section 6).
+    """
+    return transport == "body" or client.secret_digest is None
 
 
 def _transport(core: Core, body: Mapping[str, Any]) -> Transport:
@@ -82,7 +101,12 @@ def _transport(core: Core, body: Mapping[str, Any]) -> Transport:
     raise RequestError(f"transport must be one of: {', '.join(offered)}.")
 
 
-def _attempt(core: Core, request: Request, action: Literal["login", "step_up"], **more: str) -> Attempt:
+def attempt_of(core: Core, request: Request, action: Literal["login", "step_up"], **more: str) -> Attempt:
+    """Give the attempt of whoever is about to try a password.
+
+    Args:
+        more: ``username`` or ``session_id``.
+    """
     digest = presented_digest(credentials.binding(request, core.settings))
     address = core.proxies.counted_as(request.peer)
     return Attempt(action, core.clock(), core.settings.realm, address, browser=digest.hex() if digest else "", **more)
@@ -97,7 +121,7 @@ async def admitted(
         secret: user name and password.
         presented: a refresh token that the sign-in still carried.
     """
-    attempt = _attempt(core, request, "login", username=secret[0])
+    attempt = attempt_of(core, request, "login", username=secret[0])
     try:
         admission = await _common.admitted(core, attempt)
         principal = await authenticate(core, request, *secret)
@@ -105,7 +129,7 @@ async def admitted(
             raise CredentialsError
         return await _sign_in(core, request, principal, how, (attempt, admission), presented)
     except KeyturnError as error:
-        await _tell_failed(core, request, secret[0], error)
+        await tell_failed(core, request, secret[0], error)
         raise
 
 
@@ -143,7 +167,8 @@ async def _asked(core: Core, ask: Callable[..., Any], *args: Any) -> Any:
         raise StoreError(cause=f"users.{ask.__name__} raised {type(error).__name__}") from error
 
 
-async def _tell_failed(core: Core, request: Request, username: str, error: KeyturnError) -> None:
+async def tell_failed(core: Core, request: Request, username: str, error: KeyturnError) -> None:
+    """Tell listeners that a password was refused; what is not about the caller is no failed sign-in."""
     if isinstance(error, ForgeryError | StoreError | ConfigurationError):
         return
     origin = _common.origin_of(request)
@@ -178,10 +203,10 @@ async def refresh(core: Core, request: Request, _last: str) -> Reply:
 
 async def refuse_confidential(core: Core, presented: Presented) -> None:
     """A client with a secret refreshes at /token, where it proves who it is; asked only where such clients exist."""
-    if not any(client.secret_digest for client in core.clients.values()):
+    if not core.clients.any_proves:
         return
     session = await core.flows.ends.get(presented.token.session_id)
-    client = core.clients.get(session.client_id) if session is not None else None
+    client = await core.clients.find(session.client_id) if session is not None else None
     if client is not None and client.secret_digest is not None:
         raise RequestError("This session belongs to a client with a secret: refresh it at /token.")
 
@@ -201,12 +226,12 @@ async def step_up(core: Core, request: Request, _last: str) -> Reply:
         raise RequestError("password is missing.")
     if presented.token.session_id != claims.session_id:
         raise TokenStaleError(cause="step-up: the tokens belong to two sessions")
-    attempt = _attempt(core, request, "step_up", session_id=claims.session_id)
+    attempt = attempt_of(core, request, "step_up", session_id=claims.session_id)
     admission = await _common.admitted(core, attempt)
     await refuse_confidential(core, presented)
     if not await _proved(core, request, claims.subject, password, bodies.text(body, "username")):
         error = CredentialsError("The password is not right.")
-        await _tell_failed(core, request, bodies.text(body, "username") or "", error)
+        await tell_failed(core, request, bodies.text(body, "username") or "", error)
         raise error
     await _common.given_back(core, attempt, admission)
     outcome = await core.flows.step_up(presented, _common.origin_of(request), amr=("pwd",))
