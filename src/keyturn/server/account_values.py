@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any, Protocol
+from datetime import datetime, timedelta
+from hashlib import sha256
+from typing import Any, Final, Protocol
 
 from ..errors import RequestError
 from ..session import EndReason
+from .logs import FIELDS
 from .records import Account
+
+_log = logging.getLogger("keyturn.accounts")
+
+#: How long a reset is good for at most (ASVS 6.4.1), and where nobody says.
+LONGEST_RESET: Final = timedelta(minutes=60)
+#: Scanners for secrets and filters of logs find it by that.
+RESET_PREFIX: Final = "ktreset1."
 
 
 class SessionsDoor(Protocol):
@@ -79,3 +89,13 @@ class ResetError(RequestError):
 
     default_code = "reset_invalid"
     default_message = "This reset is not valid, or no longer. Ask for a new one."
+
+
+def reset_digest(token: str) -> bytes:
+    """Give what is kept of a reset token; nothing else has such a digest, whatever else may be looked up by one."""
+    return sha256(b"keyturn password reset v1\0" + token.encode("utf-8", "surrogatepass")).digest()
+
+
+def tell(subject: str, act: str) -> None:
+    """Log who was changed, by the opaque id: names and addresses are personal, and the log is not their place."""
+    _log.info("an account was changed", extra={FIELDS: {"subject": subject, "act": act}})

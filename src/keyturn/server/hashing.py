@@ -46,8 +46,9 @@ _HASH_BYTES: Final = 32
 _MOST_KIB: Final = 256 * 1024
 _MOST_PASSES: Final = 16
 #: How much lower than the event loop's the priority of a hashing thread is: a refresh takes a millisecond of the
-#: processor and a sign-in fifty, and the one must not wait for the other.
-_NICE: Final = 10
+#: processor and a sign-in fifty, and the one must not wait for the other. A third of the weight; on a machine that other
+#: programs keep busy, sign-ins still get their share.
+_NICE: Final = 5
 #: A guess until the first hash was timed.
 _FIRST_GUESS: Final = 0.1
 
@@ -69,7 +70,7 @@ class Cost:
 
 #: The least that OWASP recommends for argon2id, and all that a sign-in can afford that many people do at once.
 COST: Final = Cost()
-#: Known from the first passwords of the demonstration, and what other servers kept.
+#: What other servers kept. More kinds are a prefix and a function each.
 OLD_HASHES: Final[Mapping[str, Check]] = MappingProxyType({"$scrypt$": is_scrypt_password})
 
 

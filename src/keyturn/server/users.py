@@ -8,7 +8,7 @@ from typing import Any
 
 from ..users import Principal
 from .account_rules import may_sign_in
-from .hashing import Gone, Hashing
+from .hashing import BusyError, Gone, Hashing
 from .names import AccountError, key_of
 from .records import Account, Records
 
@@ -34,7 +34,7 @@ class ServerUsers:
             BusyError: too many sign in right now.
             StoreError: the accounts cannot be read.
         """
-        account = await self._proved(await self._find(username), password, _left(request))
+        account = await self._proved(await self._find(username), password, client_gone(request))
         return principal_of(account) if account is not None else None
 
     async def load(self, subject: str) -> Principal | None:
@@ -49,7 +49,7 @@ class ServerUsers:
     async def reauthenticate(self, subject: str, password: str, request: Any) -> bool:
         """Say whether this is the password of a user who is signed in."""
         found = await self._records.account(subject)
-        return await self._proved(found, password, _left(request)) is not None
+        return await self._proved(found, password, client_gone(request)) is not None
 
     async def _find(self, username: str) -> Account | None:
         try:
@@ -64,16 +64,21 @@ class ServerUsers:
         right = await self._hashing.is_right(kept, password, gone=gone)
         if found is None or kept is None or not right or not may_sign_in(found):
             return None
-        if self._hashing.is_old(kept):
-            again = replace(found, password_hash=await self._hashing.make(password))
-            if await self._records.replace_account(again):
-                return again
+        if self._hashing.is_old(kept) and (renewed := await self._hashed_anew(found, password)) is not None:
+            return renewed
         # Read once more: while this one waited and was hashed, the password may have been changed, and whoever did so
         # has ended the sessions that were there.
         now = await self._records.account(found.subject)
-        if now is None or now.password_hash != kept or not may_sign_in(now):
-            return None
-        return now
+        if now is not None and now.password_hash != kept:
+            return await self._proved(now, password, gone)
+        return now if now is not None and may_sign_in(now) else None
+
+    async def _hashed_anew(self, account: Account, password: str) -> Account | None:
+        try:
+            renewed = replace(account, password_hash=await self._hashing.make(password))
+        except BusyError:
+            return None  # the next sign-in will do it
+        return renewed if await self._records.replace_account(renewed) else None
 
 
 def principal_of(account: Account) -> Principal:
@@ -81,7 +86,7 @@ def principal_of(account: Account) -> Principal:
     return Principal(subject=account.subject, disabled=not may_sign_in(account), scopes=account.roles, source=account)
 
 
-def _left(request: Any) -> Gone | None:
+def client_gone(request: Any) -> Gone | None:
     """Give what ends when the client of a Starlette request goes away; None where there is none to ask."""
     receive: Callable[[], Any] | None = getattr(request, "receive", None)
     if receive is None:
