@@ -48,6 +48,13 @@ class Home:
         self.file = folder / "keyturn.toml"
         self.file.write_text(f'[keyturn]\nissuer = "{ISSUER}"\n[server]\nstore = "{store}"\nworkers = 1\n{more}')
 
+    @classmethod
+    def at(cls, folder: Path) -> Home:
+        """Give the home of a configuration that is there already."""
+        home = cls.__new__(cls)
+        home.folder, home.file = folder, folder / "keyturn.toml"
+        return home
+
     def run(self, *words: str, typed: str | bytes | None = None, code: int | None = 0) -> Result:
         """Run a command in this process, with standard input that is no terminal; it must end with `code`."""
         result = CliRunner().invoke(

@@ -208,7 +208,7 @@ def _told_roles(change: Change) -> str:
 # --- passwords ----------------------------------------------------------------------------------------------------------
 
 
-_SET_PASSWORD_HELP: Final = """Set an account's password, and end its sessions. A suspended account stays suspended.
+_SETTING_HELP: Final = """Set an account's password, and end its sessions. A suspended account stays suspended.
 
 \b
     keyturn users set-password ada
@@ -216,7 +216,7 @@ _SET_PASSWORD_HELP: Final = """Set an account's password, and end its sessions. 
 """
 
 
-@users.command("set-password", help=_SET_PASSWORD_HELP, short_help="Set an account's password, and end its sessions.")
+@users.command("set-password", help=_SETTING_HELP, short_help="Set an account's password, and end its sessions.")
 @config_option
 @_name
 def set_password(config: ConfigFile, name: str) -> None:
@@ -236,11 +236,13 @@ def reset(config: ConfigFile, name: str) -> None:
     Hand it to nobody else: whoever has it has the account. An earlier one of the same account is void. The user's
     sessions end when it is used, not before.
     """
+    from ..server.account_routes import RESET
+
     with installed(config, makes=False) as opened:
         made = opened.accounts.reset(name)
-        route = f"{opened.config.settings.issuer}{opened.config.settings.prefix}/password/reset"
+        route = f"{opened.config.settings.issuer.rstrip('/')}{RESET}"
     click.echo(made.token)
-    say(f"For {_shown(made.account)}, until {made.expires_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC, at POST {route}.")
+    say(f"For {_shown(made.account)}, until {made.expires_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC, at POST {route}")
 
 
 def _ended(change: Change) -> str:
