@@ -15,7 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
 
-from .._asgi import App as AsgiApp, Message, Receive, Scope, Send, send_reply
+from .._asgi import App as AsgiApp, Message, Receive, Scope, Send, noted, send_reply
 from .._proxies import read_proxies
 from ..errors import KeyturnError, RequestError, kind_and_place
 from ..http import replies
@@ -129,17 +129,20 @@ def _life(installation: Installation) -> Callable[[Starlette], Any]:
 
 
 def _answer_starlette(settings: Settings) -> Callable[[Request, Exception], Response]:
-    def answer(_request: Request, error: Exception) -> Response:
+    def answer(request: Request, error: Exception) -> Response:
         if not isinstance(error, HTTPException):
             raise error
-        return response_of(replies.hardened(replies.problem(_of_ours(error), settings), settings))
+        reply = replies.hardened(replies.problem(_of_ours(error), settings), settings)
+        return response_of(noted(reply, request.scope))
 
     return answer
 
 
 def _answer_fault(settings: Settings) -> Callable[[Request, Exception], Response]:
-    def answer(_request: Request, _error: Exception) -> Response:
-        return response_of(_fault(settings))  # the error itself goes on to `guarded`, which logs it
+    def answer(request: Request, _error: Exception) -> Response:
+        return response_of(
+            noted(_fault(settings), request.scope)
+        )  # the error itself goes on to `guarded`, which logs it
 
     return answer
 
@@ -179,7 +182,7 @@ def guarded(app: AsgiApp, settings: Settings) -> AsgiApp:
         except Exception as error:  # noqa: BLE001 - the last line of defence
             _log.error("%s failed with %s", scope["method"], kind_and_place(error))
             if not begun:
-                await send_reply(_fault(settings), send)
+                await send_reply(noted(_fault(settings), scope), send)
 
     return layer
 

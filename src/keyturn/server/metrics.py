@@ -19,6 +19,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from .. import events
+from .._asgi import noted
 from .._build import utc_now
 from ..errors import RequestError
 from ..http import replies
@@ -186,9 +187,8 @@ def metrics_route(metrics: Metrics, settings: Settings) -> Route:
 
     async def show(request: StarletteRequest) -> Response:
         if not is_operator(request.scope):
-            reply = replies.problem(
-                RequestError("There is nothing at this address.", code="not_found", status=404), settings
-            )
+            nothing = RequestError("There is nothing at this address.", code="not_found", status=404)
+            reply = noted(replies.problem(nothing, settings), request.scope)
         else:
             accept = request.headers.get("accept", "")
             # A thread of its own: the others may all be waiting for a database, which is when somebody looks here.
