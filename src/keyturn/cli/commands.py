@@ -7,6 +7,8 @@ import click
 from .. import __version__
 from ._common import Program
 from .demo import demo
+from .init import init
+from .doctor import doctor
 from .keys import keys
 from .purge import purge
 from .serve import serve
@@ -28,8 +30,10 @@ def keyturn() -> None:
 
 
 keyturn.add_command(demo)
+keyturn.add_command(doctor)
 keyturn.add_command(keys)
 keyturn.add_command(purge)
 keyturn.add_command(sessions)
 keyturn.add_command(serve)
 keyturn.add_command(users)
+keyturn.add_command(init)

@@ -45,6 +45,7 @@ class ServerConfig:
         log_level: ``debug``, ``info``, ``warning`` or ``error``.
         metrics: whether ``/metrics`` is answered.
         grace_seconds: how long requests under way may take once the server was told to stop.
+        purge_seconds: how often the server deletes sessions that have been over for a day; 0 for never.
     """
 
     configuration: Configuration
@@ -62,6 +63,7 @@ class ServerConfig:
     log_level: str = "info"
     metrics: bool = True
     grace_seconds: float = 30.0
+    purge_seconds: float = 3600.0
 
     @property
     def settings(self) -> Settings:
@@ -139,7 +141,7 @@ def _server_values(table: Mapping[str, object], faults: list[str]) -> dict[str, 
             if isinstance(read, Unreadable):
                 faults.append(f"[server] {read}")
             else:
-                values["grace_seconds" if name == "grace" else name] = read
+                values[_FIELDS.get(name, name)] = read
     return values
 
 
@@ -176,6 +178,12 @@ def _seconds(name: str, value: object) -> object:
     return read if isinstance(read, Unreadable) else cast("Any", read).total_seconds()
 
 
+def _seconds_or_never(name: str, value: object) -> object:
+    return 0.0 if value == "" else _seconds(name, value)
+
+
+#: Durations are fields in seconds.
+_FIELDS: Final = MappingProxyType({"grace": "grace_seconds", "purge": "purge_seconds"})
 _READERS: Final[Mapping[str, Callable[[str, object], object]]] = MappingProxyType(
     {
         "host": _text,
@@ -192,6 +200,7 @@ _READERS: Final[Mapping[str, Callable[[str, object], object]]] = MappingProxyTyp
         "log_level": _one_of("debug", "info", "warning", "error"),
         "metrics": read_switch,
         "grace": _seconds,
+        "purge": _seconds_or_never,
     }
 )
 #: The names of the ``[server]`` table.

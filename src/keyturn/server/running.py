@@ -22,6 +22,7 @@ from .app import App, build
 from .config import ServerConfig
 from .limited import LimitedProtocol
 from .sharing import shared_folder
+from .upkeep import purging
 
 #: Connections that may wait to be taken: a storm of clients that come back all at once.
 _BACKLOG: Final = 2048
@@ -100,7 +101,8 @@ def run(config: ServerConfig, listening: Listening) -> int:
         listening: the open ports; closed at the end.
     """
     serve = _run_here if config.workers == 1 else _run_workers
-    return serve(config, listening.sockets)
+    with purging(config):
+        return serve(config, listening.sockets)
 
 
 def uvicorn_config(config: ServerConfig, app: Any) -> uvicorn.Config:
