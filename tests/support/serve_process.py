@@ -107,8 +107,9 @@ class Served:
 
     def _read(self) -> None:
         assert self.process.stderr is not None
-        for line in self.process.stderr:
-            self.said.append(line)
+        with self.process.stderr as lines:
+            for line in lines:
+                self.said.append(line)
 
     def listen_to(self) -> None:
         """Collect what it writes from now on."""
@@ -136,6 +137,11 @@ class Served:
             raise AssertionError(f"keyturn serve ended with {self.process.returncode}:\n{self.output}")
         assert time.monotonic() < deadline, f"keyturn serve did not start:\n{self.output}"
         time.sleep(0.02)
+
+
+def keyturn_command() -> tuple[str, ...]:
+    """Give the program as it is installed; every warning in it is an error."""
+    return _COMMAND
 
 
 def environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
