@@ -23,7 +23,7 @@ import click
 from .._reading import did_you_mean
 from ..errors import ConfigurationError, KeyturnError, kind_and_place
 from ..server.config import ServerConfig, load
-from ._tables import printable, table
+from ._tables import printable, show, table
 
 if TYPE_CHECKING:
     from ..server.installation import Installation
@@ -43,6 +43,7 @@ __all__ = [
     "refuse",
     "refusing",
     "say",
+    "show",
     "table",
     "yes_option",
 ]
@@ -125,9 +126,10 @@ class Program(Noun):
         """Run the command, and see that what it wrote arrives."""
         try:
             with refusing():
-                result = super().invoke(ctx)
-                _flush()
-                return result
+                try:
+                    return super().invoke(ctx)
+                finally:
+                    _flush()
         except OSError as trouble:
             if trouble.errno not in _GONE:
                 raise

@@ -48,6 +48,12 @@ def printable(text: str, *, breaks: bool = False) -> str:
     )
 
 
+def show(text: str) -> None:
+    """Print a line of what was asked for; what the terminal's encoding has no letters for is spelled out."""
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    click.echo(text.encode(encoding, "backslashreplace").decode(encoding))
+
+
 def _print_json(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     before = "[\n"
     for row in rows:
@@ -72,7 +78,7 @@ def _print_columns(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> boo
     heads = [name.replace("_", " ").upper() for name in columns]
     widths = [max(map(cell_len, cells)) for cells in zip(heads, *first, strict=True)]
     for line in chain([heads], first, lines):
-        click.echo(_encodable(_GAP.join(_padded(line, widths)).rstrip()))
+        show(_GAP.join(_padded(line, widths)).rstrip())
     return True
 
 
@@ -99,8 +105,3 @@ def _text(value: Any) -> str:
 
 def _time(value: datetime) -> str:
     return value.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-
-
-def _encodable(text: str) -> str:
-    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
-    return text.encode(encoding, "backslashreplace").decode(encoding)

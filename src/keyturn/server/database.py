@@ -150,7 +150,8 @@ def _for_blocking(url: str) -> str:
     return url
 
 
-def _migrating_engine(url: str) -> Engine:
+def migrating_engine(url: str) -> Engine:
+    """Give an engine that blocks, keeps no connection and sets no time limits: for migrations and for a single look."""
     from sqlalchemy import NullPool, create_engine
 
     address: URL = _parser()(_for_blocking(url), "sync").url
@@ -159,7 +160,7 @@ def _migrating_engine(url: str) -> Engine:
 
 
 def _prepare_sql(url: str, *, migrate: bool, waiting: Callable[[str], None]) -> None:
-    made = _migrating_engine(url)
+    made = migrating_engine(url)
     try:
         at = _reached(made, waiting)
         _bring_up_to_date(made, at, migrate=migrate)
@@ -223,7 +224,7 @@ def _sql_has_live(url: str, at: int) -> bool:
 
     from ..stores.sqlalchemy import _errors
 
-    made = _migrating_engine(url)
+    made = migrating_engine(url)
     try:
         with made.connect() as connection:
             return connection.execute(text(_LIVE), {"at": at}).first() is not None

@@ -1,0 +1,116 @@
+"""Reads a database without changing anything in it: SQLite, PostgreSQL and MariaDB alike."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from ...errors import ConfigurationError
+from .. import database
+from ..records._sqlite_file import open_to_read
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
+
+_STEP: Final = 1000
+
+
+class TroubleError(Exception):
+    """The database does not answer, or has no such table; the message shows no value."""
+
+
+class Asked(Protocol):
+    """One database, opened for reading."""
+
+    @property
+    def kind(self) -> str:
+        """``sqlite``, ``postgresql`` or ``mysql``."""
+        ...
+
+    def rows(self, statement: str, values: Mapping[str, Any] = {}) -> Iterator[tuple[Any, ...]]:
+        """Give the rows of a query whose parameters are written ``:name``; TroubleError where it fails."""
+        ...
+
+
+class _Sqlite:
+    kind = "sqlite"
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def rows(self, statement: str, values: Mapping[str, Any] = {}) -> Iterator[tuple[Any, ...]]:
+        try:
+            yield from self._connection.execute(statement, values)
+        except sqlite3.Error as error:
+            raise TroubleError(str(error)) from None
+
+
+class _Sql:
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self.kind = connection.dialect.name.replace("mariadb", "mysql")
+
+    def rows(self, statement: str, values: Mapping[str, Any] = {}) -> Iterator[tuple[Any, ...]]:
+        from sqlalchemy import text
+
+        from ...stores.sqlalchemy import _errors
+
+        try:
+            streamed = self._connection.execution_options(yield_per=_STEP)
+            yield from map(tuple, streamed.execute(text(statement), values))
+        except Exception as error:
+            if not _errors.is_trouble(error):
+                raise
+            # A transaction in which something failed answers nothing more.
+            self._connection.rollback()
+            raise TroubleError(_errors.store_error(error).cause or type(error).__name__) from None
+
+
+@contextmanager
+def asked(url: str) -> Generator[Asked]:
+    """Open a database for reading.
+
+    Args:
+        url: its address; a file of SQLite is there.
+
+    Raises:
+        TroubleError: it cannot be opened.
+    """
+    path = database.sqlite_path(url)
+    try:
+        if path is not None:
+            with closing(_opened(path)) as file:
+                yield _Sqlite(file)
+        else:
+            with _connected(url) as connection:
+                yield _Sql(connection)
+    except sqlite3.Error as error:
+        raise TroubleError(str(error)) from None
+    except ConfigurationError as error:
+        raise TroubleError(" ".join(error.faults)) from None
+
+
+def _opened(path: Path) -> sqlite3.Connection:
+    connection = open_to_read(str(path))
+    # What a server writes at this moment is waited for.
+    connection.execute("PRAGMA busy_timeout = 5000")
+    return connection
+
+
+@contextmanager
+def _connected(url: str) -> Generator[Connection]:
+    from ...stores.sqlalchemy import _errors
+
+    engine = database.migrating_engine(url)
+    try:
+        with engine.connect() as connection:
+            yield connection
+    except Exception as error:
+        if not _errors.is_trouble(error):
+            raise
+        raise TroubleError(_errors.store_error(error).cause or type(error).__name__) from None
+    finally:
+        engine.dispose()
