@@ -82,7 +82,7 @@ def _prepare(config: ServerConfig) -> None:
     with closing(Installation(config)) as installation:
         if database.is_sql(config.store):
             # Whether it can be reached is asked at the first start, perhaps on another machine.
-            _ = installation.engine, installation.keys
+            _ = installation.store, installation.keys
         else:
             installation.prepare()
 
