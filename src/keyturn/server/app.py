@@ -22,6 +22,7 @@ from ..http import replies
 from ..messages import Reply
 from ..settings import Settings
 from ..starlette import Keyturn, response_of
+from . import account_routes
 from .config import ServerConfig
 from .health import Readiness, Vitals, checks_of, health_routes
 from .installation import Installation
@@ -105,7 +106,9 @@ def _routes(installation: Installation, auth: Keyturn, metrics: Metrics | None) 
         settings=settings, store=installation.store, records=installation.records, guard=auth.guard,
         keys=installation.keys, clock=installation.chance.clock,
     )  # fmt: skip
+    accounts = installation.accounts_over(auth.sessions)  # so that this process feels at once what it ends
     routes: list[BaseRoute] = [*health_routes(Readiness(checks_of(vitals)), settings)]
+    routes += account_routes.routes(auth, accounts)
     if metrics is not None:
         routes.append(metrics_route(metrics, settings))
     return routes
