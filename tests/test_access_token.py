@@ -104,6 +104,11 @@ def test_what_is_not_there_is_left_out():
     assert json.loads(canonical(issue(bare, key()).split(".")[1].encode())) == body()
 
 
+def test_the_default_realm_is_left_out_wherever_its_name_was_read():
+    spelled = "".join(("def", "ault"))  # another object than the constant, as one from a file is
+    assert "realm" not in json.loads(canonical(issue(claims(realm=spelled), key()).split(".")[1].encode()))
+
+
 @pytest.mark.ids("ATP-04")
 def test_times_are_cut_to_whole_seconds():
     late = claims(issued_at=START + SECOND - TICK, expires_at=START + 300 * SECOND + SECOND - TICK)

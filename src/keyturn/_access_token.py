@@ -41,6 +41,7 @@ _DIGEST_BYTES: Final = 32
 #: 16 bytes in base64url (`session.session_id_bytes`, without the bytes): the last character holds two bits.
 _is_session_id: Final = re.compile(r"[A-Za-z0-9_-]{21}[AQgw]").fullmatch
 _NO_EXTRA: Final[Mapping[str, Any]] = MappingProxyType({})
+_DEFAULT_REALM: Final = "default"
 
 
 class _Body(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -56,7 +57,7 @@ class _Body(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     sid: str
     gen: int
     auth_time: int | float
-    realm: str = "default"
+    realm: str = _DEFAULT_REALM
     scope: str = ""
     amr: tuple[str, ...] = ()
     bnd: str | msgspec.UnsetType = msgspec.UNSET
@@ -264,7 +265,8 @@ def _payload(claims: Claims) -> bytes:
         sid=claims.session_id,
         gen=claims.generation,
         auth_time=int(claims.authenticated_at.timestamp()),
-        realm=claims.realm,
+        # The encoder knows a default by its identity, and a realm that was read from a file equals it only.
+        realm=_DEFAULT_REALM if claims.realm == _DEFAULT_REALM else claims.realm,
         scope=" ".join(sorted(claims.scope)),
         amr=claims.amr,
         bnd=msgspec.UNSET if claims.binding is None else claim_of(claims.binding),
