@@ -51,11 +51,11 @@ FAILURES: Final = ("invalid_credentials", "rate_limited", "invalid_scope", "sess
 #: Every code that an error answer of ours may bear.
 CODES: Final = frozenset(
     {
-        "binding_mismatch", "body_too_large", "cross_site", "error", "insufficient_scope", "invalid_client",
-        "invalid_credentials", "invalid_request", "invalid_scope", "method_not_allowed", "misdirected_request",
-        "not_found", "rate_limited", "reauthentication_required", "session_ended", "session_limit",
-        "store_unavailable", "taken", "token_expired", "token_invalid", "token_missing", "token_stale",
-        "unsupported_grant_type", "unsupported_media_type",
+        "account_refused", "binding_mismatch", "body_too_large", "cross_site", "error", "insufficient_scope",
+        "invalid_client", "invalid_credentials", "invalid_request", "invalid_scope", "method_not_allowed",
+        "misdirected_request", "not_found", "password_refused", "rate_limited", "reauthentication_required",
+        "reset_invalid", "session_ended", "session_limit", "store_unavailable", "taken", "token_expired",
+        "token_invalid", "token_missing", "token_stale", "unsupported_grant_type", "unsupported_media_type",
     }
 )  # fmt: skip
 OTHER: Final = "other"
