@@ -38,6 +38,7 @@ __all__ = [
     "confirm",
     "installed",
     "json_option",
+    "missing_database",
     "printable",
     "progress",
     "refuse",
@@ -171,7 +172,7 @@ def installed(config: ConfigFile, *, makes: bool = True) -> Generator[Installati
     from ..server.installation import Installation
 
     read = config.load()
-    if not makes and (missing := _missing_database(read)):
+    if not makes and (missing := missing_database(read)):
         refuse(missing)
     opened = Installation(read, colour="sync")
     try:
@@ -263,7 +264,8 @@ def _line_of_input() -> str:
     return password
 
 
-def _missing_database(config: ServerConfig) -> str | None:
+def missing_database(config: ServerConfig) -> str | None:
+    """Say that there is no database yet, where that can be seen without asking it."""
     scheme, _, path = config.store.partition(":///")
     if scheme != "sqlite" or Path(path).exists():
         return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import chain, islice
 from typing import Any, Final
@@ -57,21 +57,28 @@ def show(text: str) -> None:
 def _print_json(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
     before = "[\n"
     for row in rows:
-        click.echo(before + json.dumps(dict(zip(columns, map(_json_value, row), strict=True))), nl=False)
+        click.echo(before + json.dumps(dict(zip(columns, map(json_value, row), strict=True))), nl=False)
         before = ",\n"
     click.echo("[]" if before == "[\n" else "\n]")
 
 
-def _json_value(value: Any) -> Any:
-    if isinstance(value, datetime):
-        return _time(value)
-    if isinstance(value, set | frozenset):
-        return sorted(value)
-    return list(value) if isinstance(value, tuple) else value
+def json_value(value: Any) -> Any:
+    """Give a value as JSON has it: times as texts, sets in order."""
+    match value:
+        case datetime():
+            return _time(value)
+        case Mapping():
+            return {name: json_value(item) for name, item in value.items()}
+        case set() | frozenset():
+            return sorted(value)
+        case list() | tuple():
+            return [json_value(item) for item in value]
+        case _:
+            return value
 
 
 def _print_columns(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> bool:
-    lines = ([_text(value) for value in row] for row in rows)
+    lines = ([cell(value) for value in row] for row in rows)
     first = list(islice(lines, _LOOKED_AT))
     if not first:
         return False
@@ -87,7 +94,8 @@ def _padded(line: Sequence[str], widths: Sequence[int]) -> Iterator[str]:
         yield cell + " " * (width - cell_len(cell))
 
 
-def _text(value: Any) -> str:
+def cell(value: Any) -> str:
+    """Give a value as people read it in one line."""
     match value:
         case None | "" | () | []:
             return "-"
@@ -98,7 +106,7 @@ def _text(value: Any) -> str:
         case set() | frozenset():
             return printable(" ".join(sorted(value))) or "-"
         case list() | tuple():
-            return printable(" ".join(value))
+            return printable(" ".join(map(str, value)))
         case _:
             return printable(str(value))
 

@@ -7,12 +7,13 @@ import click
 from .. import __version__
 from ._common import Program
 from .demo import demo
-from .init import init
 from .doctor import doctor
+from .init import init
 from .keys import keys
 from .purge import purge
 from .serve import serve
 from .sessions import sessions
+from .token import token
 from .users import users
 
 
@@ -37,3 +38,4 @@ keyturn.add_command(sessions)
 keyturn.add_command(serve)
 keyturn.add_command(users)
 keyturn.add_command(init)
+keyturn.add_command(token)
