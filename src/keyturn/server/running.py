@@ -133,8 +133,7 @@ def _run_here(config: ServerConfig, listening: Sequence[socket.socket]) -> int:
 
 
 def _run_workers(config: ServerConfig, listening: Sequence[socket.socket]) -> int:
-    # The configuration goes to the workers as it was read: one that is started later must not read another.
-    ForkingPickler.register(MappingProxyType, _pickled)
+    let_configurations_travel()
     with shared_folder():
         supervisor = Supervisor(uvicorn_config(config, partial(worker, config)), list(listening))
         supervisor.run()
@@ -145,6 +144,11 @@ def worker(config: ServerConfig) -> App:
     """Give the application in a worker's process."""
     logs.configure(config.log_format, config.log_level)
     return build(config)
+
+
+def let_configurations_travel() -> None:
+    """Let a configuration go to workers as it was read: one that is started later must not read another."""
+    ForkingPickler.register(MappingProxyType, _pickled)
 
 
 def _pickled(table: MappingProxyType[str, Any]) -> tuple[Any, ...]:
