@@ -1,7 +1,8 @@
-"""``python -m benchmarks.torture [sqlite] [postgresql]``: Keyturn's own torture, two processes over one store each.
+"""``python -m benchmarks.torture [sqlite] [postgresql] [serve]``: Keyturn's own torture, two processes over one store each.
 
-Writes the reports to ``benchmarks/results/torture-sqlite.json`` and ``torture-postgresql.json``. The exit code is the
-worst of the torture's own: 0 the promises held, 1 one was broken, 2 nothing could be measured.
+``serve`` is ``keyturn serve --workers 2`` on PostgreSQL, both workers behind one port. Writes the reports to
+``benchmarks/results/torture-sqlite.json`` and so on. The exit code is the worst of the torture's own: 0 the promises
+held, 1 one was broken, 2 nothing could be measured.
 """
 
 from __future__ import annotations
@@ -19,17 +20,25 @@ from .peers.people import PASSWORD, user_names
 from .peers.serving import program
 from .postgresql import postgresql
 from .report import ROOT
+from .served import keyturn_serve
 
 RESULTS = ROOT / "benchmarks" / "results"
-STORES = ("sqlite", "postgresql")
+STORES = ("sqlite", "postgresql", "serve")
 #: So that no user comes near the fifty sessions that one may have.
 CLIENTS_PER_USER = 25
 
 
 @contextmanager
 def servers(store: str, folder: Path, users: int) -> Iterator[list[str]]:
-    """Run two processes over one store; the fleet shares one address, so nobody is counted."""
+    """Run two processes over one store, and give where they are; the fleet shares one address, so nobody is counted."""
     with ExitStack() as stack:
+        if store == "serve":
+            url = stack.enter_context(postgresql(folder, "keyturn")).url
+            home = folder / "served"
+            home.mkdir()
+            _, port = stack.enter_context(keyturn_serve(home, store=url, workers=2, users=user_names(users)))
+            yield [f"http://127.0.0.1:{port}"]
+            return
         if store == "postgresql":
             database = stack.enter_context(postgresql(folder, "keyturn")).url
         else:
@@ -47,9 +56,10 @@ def tortured(store: str, told: argparse.Namespace) -> int:
     users = user_names(-(-told.clients // CLIENTS_PER_USER))
     with (
         tempfile.TemporaryDirectory(prefix="keyturn-torture-") as folder,
-        servers(store, Path(folder), len(users)) as (url, also),
+        servers(store, Path(folder), len(users)) as (url, *others),
     ):
-        command = [sys.executable, "-m", "keyturn.testing.torture", url, "--also", also, "--seed", told.seed]
+        command = [sys.executable, "-m", "keyturn.testing.torture", url, "--seed", told.seed]
+        command += [part for also in others for part in ("--also", also)]
         command += [part for name in users for part in ("--user", name)]
         command += ["--clients", str(told.clients), "--seconds", f"{told.seconds:g}"]
         command += ["--report", str(told.output / f"torture-{store}.json")]
@@ -62,7 +72,7 @@ def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.torture", description=(__doc__ or "").partition("\n")[0]
     )
-    parser.add_argument("stores", nargs="*", metavar="STORE", choices=[[], *STORES], help=f"{', '.join(STORES)} (both)")
+    parser.add_argument("stores", nargs="*", metavar="STORE", choices=[[], *STORES], help=f"{', '.join(STORES)} (all)")
     parser.add_argument("--clients", type=int, default=50, help="how many at once (50)")
     parser.add_argument("--seconds", type=float, default=600, help="how long, each (600)")
     parser.add_argument("--seed", default="keyturn", help="the same seed makes the same plan")
