@@ -49,7 +49,7 @@ bench-scale:  ## what a refresh costs with 10,000 and 1,000,000 sessions (ARGS="
 	@scripts/setup test
 	$(BIN)/python -m benchmarks.scale $(ARGS)
 
-torture:  ## torture Keyturn on SQLite and on PostgreSQL (ARGS="sqlite --clients 50 --seconds 600")
+torture:  ## torture Keyturn on SQLite, on PostgreSQL and as keyturn serve (ARGS="serve --clients 50 --seconds 600")
 	@scripts/setup test
 	$(BIN)/python -m benchmarks.torture $(ARGS)
 
