@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
+from ._client_tables import digest_fault
 from ._colour import is_async
 from .errors import ConfigurationError
 from .users import DEFAULT_CLIENT, Principal, RegisteredClient, Users
-
-#: SHA-256 in hexadecimal.
-_is_digest: Final = re.compile(r"[0-9a-fA-F]{64}").fullmatch
 
 
 def checked_principal(found: object, source: str) -> Principal | None:
@@ -50,8 +47,8 @@ def client_faults(clients: Mapping[str, RegisteredClient] | Sequence[RegisteredC
     if DEFAULT_CLIENT in ids:
         faults.append(f"clients has {DEFAULT_CLIENT!r}: that is what a sign-in is for that names no client")
     faults += [
-        f"clients: the secret_digest of {client.id!r} is not 64 hexadecimal digits (SHA-256 of the secret)"
+        f"clients: of {client.id!r}, {fault}"
         for client in clients
-        if client.secret_digest is not None and not _is_digest(client.secret_digest)
+        if client.secret_digest is not None and (fault := digest_fault(client.secret_digest)) is not None
     ]
     return faults

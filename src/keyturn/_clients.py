@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, cast
 
 from ._colour import Caller, Colour, drive
 from .errors import KeyturnError, StoreError
 from .users import DEFAULT_CLIENT, RegisteredClient
 
-T = TypeVar("T")
+#: Clients by id, or one after the other.
+Registered: TypeAlias = Mapping[str, RegisteredClient] | tuple[RegisteredClient, ...]
 
 
 class Clients:
@@ -75,6 +76,11 @@ class Clients:
         return await self._call(awaited)
 
 
-def by_id(clients: Mapping[str, RegisteredClient] | Iterable[RegisteredClient]) -> Mapping[str, RegisteredClient]:
-    """Give clients by their ids: a mapping as it is, since it may live."""
+def taken(clients: Registered | Iterable[RegisteredClient]) -> Registered:
+    """Give clients as they are kept: a mapping as it is, since it may live."""
+    return cast("Registered", clients) if isinstance(clients, Mapping) else tuple(clients)
+
+
+def by_id(clients: Registered) -> Mapping[str, RegisteredClient]:
+    """Give clients by their ids."""
     return clients if isinstance(clients, Mapping) else {client.id: client for client in clients}

@@ -13,6 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, cast
 
+from ._client_tables import read_clients
 from ._proxies import read_proxies
 from ._reading import COOKIE_NAMES, did_you_mean, folded, read_list, read_settings, settings_of, shown_name
 from ._toml import read_toml
@@ -20,6 +21,7 @@ from ._validation import shown
 from .errors import ConfigurationError
 from .limits import LIMIT_NAMES, Limits
 from .settings import SETTING_NAMES, Settings
+from .users import RegisteredClient
 
 _ENVIRONMENT: Final = "KEYTURN_"
 #: Tables that others read; variables can only spell the flat ones.
@@ -36,7 +38,7 @@ class Configuration:
 
     Args:
         settings: the ``[keyturn]`` table, checked.
-        clients: the ``[[clients]]`` tables as they were written.
+        clients: what the ``[[clients]]`` tables spell, checked: for `Service(clients=…)`.
         rest: the other tables (``server``, ``throttle``), names in lower case. What comes from the environment is
             text, whatever it stands for.
         path: the file; None where there was none. What is relative in it is relative to its folder.
@@ -45,7 +47,7 @@ class Configuration:
     """
 
     settings: Settings
-    clients: tuple[Mapping[str, Any], ...] = field(default=(), repr=False)
+    clients: tuple[RegisteredClient, ...] = field(default=(), repr=False)
     rest: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}), repr=False)
     path: Path | None = None
     limits: Limits = field(default_factory=Limits)
@@ -93,7 +95,7 @@ def load_configuration(
     lower, named = read_settings(file.settings, texts=False)
     upper, _ = read_settings(surroundings.settings, texts=True)  # its names are known already
     chosen, rest = _merged(lower, upper), _merged(file.others, surroundings.others)
-    clients = rest.pop("clients", ())
+    tables = rest.pop("clients", ())
     faults = [f"{path}: {fault}" for fault in [*file.faults, *(f"[keyturn] {fault}" for fault in named)]]
     faults += surroundings.faults
     if chosen.get("issuer") is None and default_issuer is not None:
@@ -101,10 +103,11 @@ def load_configuration(
     limits = _limits(file.others, surroundings.others, f"{path}: [throttle] ", faults)
     proxies = _trusted_proxies(rest.get("server", {}).get("trusted_proxies", ()), faults)
     places = _places(lower, f"{path}: [keyturn] ") | _places(upper)
+    clients = _clients(tables, path, faults)
     settings = settings_of(chosen, faults, lambda fault: places.get(fault.partition(" ")[0], "") + fault)
     return Configuration(
         settings=settings,
-        clients=_frozen(clients),
+        clients=clients,
         rest=_frozen(rest),
         path=None if path is None else Path(path),
         limits=limits,
@@ -137,6 +140,15 @@ def _limits(lower: Mapping[str, Any], upper: Mapping[str, Any], place: str, faul
         except ConfigurationError as error:
             faults += [where + fault for fault in error.faults]
     return Limits(**limits)
+
+
+def _clients(
+    tables: Sequence[Mapping[str, Any]], path: str | os.PathLike[str] | None, faults: list[str]
+) -> tuple[RegisteredClient, ...]:
+    found: list[str] = []
+    clients = read_clients(tables, found)
+    faults += [f"{path}: {fault}" for fault in found]
+    return clients
 
 
 def _trusted_proxies(value: object, faults: list[str]) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from typing import Any, Literal, TypeVar
 from . import stores
 from ._application import async_faults, client_faults
 from ._build import Chance, build_flows, open_keys
-from ._clients import Clients, by_id
+from ._clients import Clients, by_id, taken
 from ._colour import Bridge, Caller, call_blocking, resolve
 from ._doors import Asked, async_caller, blocking_faults, run_async, throttle_faults
 from ._proxies import UnnamedProxy, read_proxies
@@ -95,7 +95,7 @@ class Service:
             keys=open_keys(keys, settings, chance),
             users=users,
             throttle=counting,
-            clients=clients if isinstance(clients, Mapping) else tuple(clients),
+            clients=taken(clients),
             listeners=tuple(listeners),
             reply_hooks=tuple(reply_hooks),
             readers=tuple(readers),

@@ -18,6 +18,7 @@ from keyturn.server.config import SERVER_NAMES, load
 from keyturn.server.first_file import Answers
 from keyturn.settings import SETTING_NAMES
 from keyturn.throttle import LIMIT_NAMES
+from keyturn.users import RegisteredClient
 from tests.support.serve_process import environment, keyturn_command, run_keyturn
 
 #: A line of the file that is a setting behind its #.
@@ -75,7 +76,7 @@ def test_each_line_without_its_mark_is_valid_and_says_what_holds_anyway(at, tmp_
 
 def test_all_lines_together_are_valid_and_the_client_is_read(tmp_path):
     config = read(tmp_path, everything())
-    assert [dict(client) for client in config.configuration.clients] == [{"id": "shop-api", "secret_digest": "0" * 64}]
+    assert config.configuration.clients == (RegisteredClient(id="shop-api", secret_digest="0" * 64),)
 
 
 def test_every_name_that_can_be_set_is_in_the_file():

@@ -140,7 +140,7 @@ def _active(opened: Installation, subject: str) -> Account:
 
 
 def _refuse_unknown_client(opened: Installation, client_id: str) -> None:
-    known = {str(table.get("id")) for table in opened.config.configuration.clients}
+    known = {client.id for client in opened.config.configuration.clients}
     known |= {client.id for client in drive(opened.records.clients())} | {DEFAULT_CLIENT}
     if client_id not in known:
         refuse(f"There is no client {printable(client_id)!r}. `keyturn clients list` shows them all.")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
 from .._build import Chance
-from .._clients import Clients
+from .._clients import Clients, Registered
 from .._colour import Caller
 from .._flows import Flows
 from .._proxies import Proxies
@@ -17,7 +17,7 @@ from ..messages import CookieTaker
 from ..settings import Settings
 from ..stores import SessionStore
 from ..throttle import Informed, Throttle
-from ..users import RegisteredClient, Users
+from ..users import Users
 from .credentials import Reader
 from .guard import Guard
 
@@ -52,7 +52,7 @@ class Inputs:
     keys: KeySource
     users: Users
     throttle: Throttle
-    clients: Mapping[str, RegisteredClient] | tuple[RegisteredClient, ...]
+    clients: Registered
     listeners: tuple[Listener, ...]
     reply_hooks: tuple[ReplyHook, ...]
     readers: tuple[Reader, ...]

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from ..._build import Chance
 from ...errors import ConfigurationError
@@ -64,11 +64,8 @@ def _other_owners(folder: Path) -> Sequence[str]:
 
 
 def _clients_of_file(config: ServerConfig) -> Iterator[ClientFacts]:
-    for table in config.configuration.clients:
-        named: dict[str, Any] = {name.lower(): value for name, value in table.items()}
-        if isinstance(id_ := named.get("id"), str):
-            digest = named.get("secret_digest")
-            yield ClientFacts(id=id_, digest=digest if isinstance(digest, str) else None)
+    for client in config.configuration.clients:
+        yield ClientFacts(id=client.id, digest=client.secret_digest)
 
 
 def _files(config: ServerConfig) -> Iterator[FileFacts]:
