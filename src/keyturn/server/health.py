@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from types import MappingProxyType
@@ -17,7 +18,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from .._colour import Colour, drive
-from ..errors import KeyturnError, kind_and_place
+from ..errors import KeyturnError, StoreError, kind_and_place
 from ..http import replies
 from ..http.guard import Guard
 from ..keyrings import KeySource
@@ -40,8 +41,8 @@ PATIENCE_SECONDS: Final = 0.8
 KEPT_SECONDS: Final = 1.0
 #: No clock of an ordinary machine is kept better without effort (docs/reference/protocol.md).
 _LEAST_TOLERANCE: Final = timedelta(seconds=1)
-#: A question that hangs in a database keeps its thread; so many may hang.
-_MOST_THREADS: Final = 4
+#: A question that hangs keeps its thread; so many of each check may hang.
+_MOST_THREADS: Final = 2
 #: No session has this id; looking for it is the cheapest question that goes all the way.
 _NOBODY: Final = session_id_text(bytes(ID_BYTES))
 
@@ -75,30 +76,22 @@ class Vitals:
 
 def checks_of(vitals: Vitals) -> Mapping[str, Check]:
     """Give the checks by their names."""
-    threads: list[anyio.CapacityLimiter] = []
-
-    async def ask(colour: Colour, question: Callable[[], Any]) -> Any:
-        if colour != "sync":
-            return await question()
-        if not threads:  # made in the loop that it belongs to
-            threads.append(anyio.CapacityLimiter(_MOST_THREADS))
-        # Threads of our own: those that answer requests may all be waiting for the same database.
-        return await anyio.to_thread.run_sync(lambda: drive(question()), abandon_on_cancel=True, limiter=threads[0])
+    of_store, of_clock, of_keys = _Threads(), _Threads(), _Threads()
 
     async def store() -> str:
-        await ask(vitals.store.colour, lambda: vitals.store.get(_NOBODY))
+        await of_store.ask(vitals.store.colour, lambda: vitals.store.get(_NOBODY))
         return OK
 
     async def clock() -> str:
         before = vitals.clock()
-        theirs = await ask(vitals.records.colour, vitals.records.now)
+        theirs = await of_clock.ask(vitals.records.colour, vitals.records.now)
         return clocks_agree(theirs, before, vitals.clock(), vitals.settings.leeway)
 
     async def revocations() -> str:
         return picture_is_fresh(vitals.guard.verifier.age(vitals.clock()), vitals.settings.staleness_bound)
 
     async def keys() -> str:
-        await anyio.to_thread.run_sync(vitals.keys.reload, abandon_on_cancel=True)
+        await of_keys.run(vitals.keys.reload)
         return "cannot_be_read" if getattr(vitals.keys, "trouble", None) is not None else OK
 
     async def stopping() -> str:
@@ -107,6 +100,32 @@ def checks_of(vitals: Vitals) -> Mapping[str, Check]:
     return MappingProxyType(
         {"store": store, "clock": clock, "revocations": revocations, "keys": keys, "process": stopping}
     )
+
+
+class _Threads:
+    """Threads of our own, since those that answer requests may all be waiting for the same database.
+
+    A question that hangs keeps its thread although nobody waits for it any more; so only a few are begun.
+    """
+
+    def __init__(self) -> None:
+        self._free = threading.BoundedSemaphore(_MOST_THREADS)
+
+    async def ask(self, colour: Colour, question: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        return await (self.run(lambda: drive(question())) if colour == "sync" else question())
+
+    async def run(self, question: Callable[[], T]) -> T:
+        return await anyio.to_thread.run_sync(
+            lambda: self._asked(question), abandon_on_cancel=True, limiter=anyio.CapacityLimiter(1)
+        )
+
+    def _asked(self, question: Callable[[], T]) -> T:
+        if not self._free.acquire(blocking=False):
+            raise StoreError(cause="earlier questions still hang")
+        try:
+            return question()
+        finally:
+            self._free.release()
 
 
 def clocks_agree(theirs: datetime, before: datetime, after: datetime, leeway: timedelta) -> str:
