@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
+import anyio
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -17,7 +18,7 @@ from starlette.routing import BaseRoute
 
 from .._asgi import App as AsgiApp, Message, Receive, Scope, Send, noted, send_reply
 from .._proxies import read_proxies
-from ..errors import KeyturnError, RequestError, kind_and_place
+from ..errors import KeyturnError, RequestError, StoreError, kind_and_place
 from ..http import replies
 from ..messages import Reply
 from ..settings import Settings
@@ -84,6 +85,7 @@ def _keyturn(installation: Installation, metrics: Metrics | None) -> Keyturn:
         keys=installation.keys,
         users=installation.users,
         throttle=installation.throttle,
+        clients=installation.clients,
         listeners=[watching(metrics, installation.store.colour)],
         trusted_proxies=config.configuration.trusted_proxies,
         chance=installation.chance,
@@ -121,14 +123,33 @@ def _handlers(settings: Settings) -> Mapping[Any, Callable[[Request, Exception],
 def _life(installation: Installation) -> Callable[[Starlette], Any]:
     @asynccontextmanager
     async def life(_app: Starlette) -> AsyncGenerator[None]:
-        # What was imported and built lives as long as the worker: the collector need not look at it again and again.
-        gc.collect()
-        gc.freeze()
-        _log.debug("worker %d is ready, %d objects frozen", os.getpid(), gc.get_freeze_count())
-        yield
+        async with anyio.create_task_group() as group:
+            await _know_clients(installation)
+            group.start_soon(_keep_knowing_clients, installation)
+            # What was imported and built lives as long as the worker: the collector need not look at it again and again.
+            gc.collect()
+            gc.freeze()
+            _log.debug("worker %d is ready, %d objects frozen", os.getpid(), gc.get_freeze_count())
+            yield
+            group.cancel_scope.cancel()
         await installation.aclose()
 
     return life
+
+
+async def _know_clients(installation: Installation) -> None:
+    try:
+        await installation.clients.refresh()
+    except StoreError as error:
+        _log.warning("the registered clients cannot be read: %s", error.cause)
+
+
+async def _keep_knowing_clients(installation: Installation) -> None:
+    # A client that was removed is known no longer than an end of a session takes to be felt.
+    pause = installation.config.settings.staleness_bound.total_seconds() / 2
+    while True:
+        await anyio.sleep(pause)
+        await _know_clients(installation)
 
 
 def _answer_starlette(settings: Settings) -> Callable[[Request, Exception], Response]:

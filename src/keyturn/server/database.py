@@ -10,7 +10,6 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Literal
 
-from .._colour import drive
 from ..errors import ConfigurationError, KeyturnError, StoreError
 from .config import ServerConfig
 
@@ -105,13 +104,20 @@ def refuse_lost_keys(config: ServerConfig, *, now: datetime) -> None:
 
 
 def _prepare_sqlite(path: Path) -> None:
-    from ..stores.sqlite import SqliteStore
+    from .records._sqlite_file import open_to_write
 
+    # Opened here and not through a store, which would not block where an event loop runs.
+    why: str | None = None
     try:
-        with SqliteStore(path) as store:
-            drive(store.get("A" * 22))
+        open_to_write(str(path), synchronous="FULL", busy_timeout=_TIMEOUT).close()
     except StoreError as error:
-        raise ConfigurationError([f"the database {path} cannot be used: {error.cause}"]) from None
+        why = error.cause
+    except OSError as error:
+        why = error.strerror
+    except sqlite3.Error as error:
+        why = str(error)
+    if why is not None:
+        raise ConfigurationError([f"the database {path} cannot be used: {why}"])
 
 
 def _sqlite_has_live(path: Path, at: int) -> bool:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Self, cast
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from .. import stores, throttle
 from .._asgi import LoopBridge
@@ -23,6 +23,7 @@ from .accounts import Accounts, AsyncAccounts
 from .config import ServerConfig, absolute_store
 from .hashing import Hashing, cores, share
 from .records import Records
+from .registry import ClientRegistry
 from .users import ServerUsers
 
 if TYPE_CHECKING:
@@ -89,8 +90,16 @@ class Installation:
     @cached_property
     def records(self) -> Records:
         """Accounts, registered clients and resets."""
-        opened: Records = cast("Any", records).open(self.config.store, colour=self.colour)
-        return opened
+        if self.engine is None:
+            return records.open(self.config.store, colour=self.colour)
+        from .records.sqlalchemy import SqlAlchemyRecords
+
+        return SqlAlchemyRecords(self.engine)
+
+    @cached_property
+    def clients(self) -> ClientRegistry:
+        """The registered clients: those of the file and those of the table."""
+        return ClientRegistry(self.config.configuration.clients, self.records, clock=self.chance.clock)
 
     @cached_property
     def hashing(self) -> Hashing:
@@ -156,14 +165,14 @@ class Installation:
         database.prepare(self.config.store, migrate=self.config.migrate, waiting=waiting)
 
     def close(self) -> None:
-        """Close everything that was opened; a later use opens it again."""
+        """Close everything that was opened; a later use opens it again. In a server's event loop await `aclose`."""
         for part in self._forget():
-            _closed(part)
+            _call(part, "close", "dispose")
 
     async def aclose(self) -> None:
         """Do as `close`, in the event loop that runs now."""
         for part in self._forget():
-            done = _closed(part)
+            done = _call(part, "aclose", "close", "dispose")
             if inspect.isawaitable(done):
                 await done
 
@@ -174,14 +183,26 @@ class Installation:
 
     def _forget(self) -> list[Any]:
         # The engine last: the others stand on it.
-        names = ("accounts", "users", "sessions", "hashing", "throttle", "records", "store", "keys", "engine")
+        names = (
+            "accounts",
+            "users",
+            "clients",
+            "sessions",
+            "hashing",
+            "throttle",
+            "records",
+            "store",
+            "keys",
+            "engine",
+        )
         return [self.__dict__.pop(name) for name in names if self.__dict__.get(name) is not None]
 
 
-def _closed(part: Any) -> Any:
-    for name in ("aclose", "close", "dispose"):
-        if (close := getattr(part, name, None)) is not None and callable(close):
-            return close()
+def _call(part: Any, *names: str) -> Any:
+    """Call the first of these methods that a part has."""
+    for name in names:
+        if (method := getattr(part, name, None)) is not None:
+            return method()
     return None
 
 
