@@ -11,24 +11,19 @@ import os
 import sys
 import threading
 import time
-from base64 import b64encode
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from types import MappingProxyType
 from typing import Final, TypeAlias, TypeVar
 
-from argon2 import extract_parameters
-from argon2.exceptions import Argon2Error, InvalidHashError
-from argon2.low_level import ARGON2_VERSION, Type, hash_secret, verify_secret
-
 from .._build import random_bytes
 from .._colour import CALLER_BLOCKS
 from ..errors import RequestError, ThrottledError
+from .argon2id import COST, HASH_BYTES, SALT_BYTES, Cost, is_argon2_password, is_sane, made, nobodys_hash, prefix_of
 from .old_hashes import is_scrypt_password
 from .password_rules import is_too_long, normalised
 
@@ -40,11 +35,6 @@ Check: TypeAlias = Callable[[str, bytes], bool]
 #: Ends when the client that waits has gone.
 Gone: TypeAlias = Callable[[], Awaitable[None]]
 
-_SALT_BYTES: Final = 16
-_HASH_BYTES: Final = 32
-#: Above these a hash is no password's but a broken row's, or an attempt to use up the memory.
-_MOST_KIB: Final = 256 * 1024
-_MOST_PASSES: Final = 16
 #: How much lower than the event loop's the priority of a hashing thread is: a refresh takes a millisecond of the
 #: processor and a sign-in fifty, and the one must not wait for the other. A third of the weight; on a machine that other
 #: programs keep busy, sign-ins still get their share.
@@ -53,23 +43,6 @@ _NICE: Final = 5
 _FIRST_GUESS: Final = 0.1
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Cost:
-    """What one guess shall cost an attacker (RFC 9106).
-
-    Args:
-        memory: KiB.
-        passes: over that memory.
-        lanes: threads of one hash.
-    """
-
-    memory: int = 19 * 1024
-    passes: int = 2
-    lanes: int = 1
-
-
-#: The least that OWASP recommends for argon2id, and all that a sign-in can afford that many people do at once.
-COST: Final = Cost()
 #: What other servers kept. More kinds are a prefix and a function each.
 OLD_HASHES: Final[Mapping[str, Check]] = MappingProxyType({"$scrypt$": is_scrypt_password})
 
@@ -123,7 +96,7 @@ class Hashing:
         self._waiters: deque[asyncio.Future[None]] = deque()
         self._threads: ThreadPoolExecutor | None = None
         # Nobody's: what is compared where there is no hash, for the same work. Its digest is of no password.
-        self._nobodys = _phc(cost, entropy(_SALT_BYTES), entropy(_HASH_BYTES))
+        self._nobodys = nobodys_hash(cost, entropy(SALT_BYTES), entropy(HASH_BYTES))
 
     @property
     def waiting(self) -> int:
@@ -138,8 +111,8 @@ class Hashing:
         Raises:
             BusyError: too many wait already.
         """
-        secret, salt = normalised(password), self._entropy(_SALT_BYTES)
-        return await self._worked(partial(_made, secret, salt, self.cost), gone)
+        secret, salt = normalised(password), self._entropy(SALT_BYTES)
+        return await self._worked(partial(made, secret, salt, self.cost), gone)
 
     async def is_right(self, kept: str | None, password: str, *, gone: Gone | None = None) -> bool:
         """Say whether a password is the one that `kept` was made of.
@@ -153,13 +126,13 @@ class Hashing:
         """
         check = self._check_of(kept)
         if kept is None or check is None or is_too_long(password):
-            kept, check, password = self._nobodys, _is_argon2_password, password[:1024]
+            kept, check, password = self._nobodys, is_argon2_password, password[:1024]
             # Whatever it is that comes out: nobody's hash is no password's.
         return await self._worked(partial(check, kept, normalised(password)), gone)
 
     def is_old(self, kept: str) -> bool:
         """Say whether a hash was made otherwise than new ones are."""
-        return not kept.startswith(_prefix(self.cost))
+        return not kept.startswith(prefix_of(self.cost))
 
     def close(self) -> None:
         """Let the threads end; a later use starts new ones."""
@@ -170,8 +143,8 @@ class Hashing:
     def _check_of(self, kept: str | None) -> Check | None:
         if kept is None:
             return None
-        if kept.startswith("$argon2") and _is_sane(kept):
-            return _is_argon2_password
+        if kept.startswith("$argon2") and is_sane(kept):
+            return is_argon2_password
         check = next((check for prefix, check in self._old.items() if kept.startswith(prefix)), None)
         if check is None:
             _log.error("an account's password hash cannot be understood, and nobody can sign in with it")
@@ -269,33 +242,3 @@ def _step_back() -> None:
     if sys.platform == "linux":
         with suppress(OSError):
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
-
-
-# --- argon2 ----------------------------------------------------------------------------------------------------------
-
-
-def _made(secret: bytes, salt: bytes, cost: Cost) -> str:
-    return hash_secret(secret, salt, cost.passes, cost.memory, cost.lanes, _HASH_BYTES, Type.ID).decode("ascii")
-
-
-def _is_argon2_password(kept: str, secret: bytes) -> bool:
-    try:
-        return verify_secret(kept.encode("ascii"), secret, extract_parameters(kept).type)
-    except Argon2Error:  # every other way to say no is a fault of ours
-        return False
-
-
-def _is_sane(kept: str) -> bool:
-    try:
-        found = extract_parameters(kept)
-    except (InvalidHashError, ValueError):
-        return False
-    return found.memory_cost <= _MOST_KIB and found.time_cost <= _MOST_PASSES and kept.isascii()
-
-
-def _prefix(cost: Cost) -> str:
-    return f"$argon2id$v={ARGON2_VERSION}$m={cost.memory},t={cost.passes},p={cost.lanes}$"
-
-
-def _phc(cost: Cost, salt: bytes, digest: bytes) -> str:
-    return _prefix(cost) + "$".join(b64encode(part).decode("ascii").rstrip("=") for part in (salt, digest))
