@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final
 
+from . import _openapi_schemas as schemas
+from ._openapi_schemas import Schema
 from .settings import Settings
-
-_TEXT: Final = {"type": "string"}
-_NUMBER: Final = {"type": "integer"}
-_FLAG: Final = {"type": "boolean"}
-_MOMENT: Final = {"type": "string", "format": "date-time"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,167 +28,188 @@ def path(template: str) -> str:
     return template + "{id}" if template.endswith("/") else template
 
 
-def _object(properties: dict[str, Any], required: tuple[str, ...] = ()) -> dict[str, Any]:
-    return {"type": "object", "properties": properties, **({"required": list(required)} if required else {})}
+#: Status -> the codes that an operation answers with it.
+Codes = Mapping[int, tuple[str, ...]]
 
 
-_TOKENS: Final = _object(
-    {
-        "access_token": _TEXT,
-        "token_type": {"const": "Bearer", "type": "string"},
-        "expires_in": {**_NUMBER, "description": "seconds"},
-        "session_id": _TEXT,
-        "scope": _TEXT,
-        "refresh_expires_in": {**_NUMBER, "description": "seconds"},
-        "refresh_token": {**_TEXT, "description": "only where refresh tokens travel in bodies"},
-    },
-    ("token_type", "expires_in", "session_id", "scope", "refresh_expires_in"),
-)
-_OAUTH_TOKENS: Final = _TOKENS
-_PROBLEM: Final = _object(
-    {"type": _TEXT, "title": _TEXT, "status": _NUMBER, "detail": _TEXT, "code": _TEXT},
-    ("type", "title", "status", "detail", "code"),
-)
-_OAUTH_ERROR: Final = _object({"error": _TEXT, "error_description": _TEXT}, ("error",))
-_SESSION: Final = _object(
-    {
-        "id": _TEXT, "created_at": _MOMENT, "refreshed_at": _MOMENT, "expires_at": _MOMENT,
-        "idle_expires_at": _MOMENT, "user_agent": _TEXT, "ip": _TEXT, "device_name": _TEXT, "current": _FLAG,
-    },
-    ("id", "current"),
-)  # fmt: skip
-_ENDED: Final = _object({"ended": _NUMBER}, ("ended",))
-_LOGIN: Final = _object(
-    {
-        "username": _TEXT, "password": {**_TEXT, "format": "password"},
-        "transport": {"enum": ["cookie", "body"], "type": "string"}, "remember": {**_FLAG, "default": True},
-        "scope": _TEXT, "client_id": _TEXT, "device_name": _TEXT,
-    },
-    ("username", "password"),
-)  # fmt: skip
-_REFRESH: Final = _object({"refresh_token": _TEXT, "scope": _TEXT})
-_STEP_UP: Final = _object(
-    {"password": {**_TEXT, "format": "password"}, "refresh_token": _TEXT, "username": _TEXT}, ("password",)
-)
-_TOKEN_FORM: Final = _object(
-    {
-        "grant_type": {"const": "refresh_token", "type": "string"}, "refresh_token": _TEXT, "scope": _TEXT,
-        "client_id": _TEXT, "client_secret": {**_TEXT, "format": "password"},
-    },
-    ("grant_type", "refresh_token"),
-)  # fmt: skip
-_REVOKE_FORM: Final = _object(
-    {"token": _TEXT, "token_type_hint": _TEXT, "client_id": _TEXT, "client_secret": {**_TEXT, "format": "password"}},
-    ("token",),
-)
-
-_INTROSPECTED: Final = _object(
-    {
-        "active": _FLAG, "token_type": {"enum": ["Bearer", "N_A"], "type": "string"}, "scope": _TEXT, "client_id": _TEXT,
-        "sub": _TEXT, "aud": {"anyOf": [_TEXT, {"type": "array", "items": _TEXT}]}, "iss": _TEXT, "sid": _TEXT,
-        "jti": _TEXT, "exp": _NUMBER, "iat": _NUMBER, "auth_time": _NUMBER, "amr": {"type": "array", "items": _TEXT},
-    },
-    ("active",),
-)  # fmt: skip
+def _all(*codes: Codes) -> dict[int, tuple[str, ...]]:
+    told: dict[int, tuple[str, ...]] = {}
+    for each in codes:
+        for status, names in each.items():
+            told[status] = (*told.get(status, ()), *(name for name in names if name not in told.get(status, ())))
+    return dict(sorted(told.items()))
 
 
-@dataclass(frozen=True, slots=True)
-class _Spec:
+_STORE: Final[Codes] = {503: ("store_unavailable",)}
+_THROTTLED: Final[Codes] = {429: ("rate_limited",)}
+_FORGERY: Final[Codes] = {403: ("cross_site",)}
+_BODY: Final[Codes] = {400: ("invalid_request",), 413: ("body_too_large",), 415: ("unsupported_media_type",)}
+_BAD_TOKEN: Final = ("token_missing", "token_invalid", "token_stale", "session_ended", "binding_mismatch")
+#: A route that needs a caller, and one that changes something (where the token may come in a cookie).
+_CALLER: Final[Codes] = {400: ("invalid_request",), 401: (*_BAD_TOKEN, "token_expired"), **_STORE}
+_ACTING: Final = _all(_CALLER, _FORGERY)
+#: A change that the caller makes in their session: body, both tokens and a password.
+OWN_CHANGE: Final = _all(_ACTING, _BODY, {401: ("invalid_credentials",)}, _THROTTLED)
+_SIGNING_IN: Final = _all(_BODY, {401: ("invalid_credentials",)}, _THROTTLED, _STORE)
+_OAUTH: Final = _all(_BODY, {401: ("invalid_client",), 503: ("temporarily_unavailable",)})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Spec:
+    """What is said of one operation.
+
+    Args:
+        answer: the schema of a good answer; None where it has no body.
+        codes: how it refuses.
+        body, form: what it takes, as JSON or as form fields.
+        example: of what it takes.
+        guarded: whether it needs an access token.
+        oauth: whether it refuses as RFC 6749 says.
+    """
+
     name: str
     summary: str
     description: str
-    answer: dict[str, Any] | None
-    errors: tuple[int, ...]
-    body: dict[str, Any] | None = None
-    form: dict[str, Any] | None = None
+    answer: Schema | None = None
+    codes: Codes = field(default_factory=dict[int, tuple[str, ...]])
+    body: Schema | None = None
+    form: Schema | None = None
+    example: Mapping[str, Any] | None = None
     guarded: bool = False
+    oauth: bool = False
+    media_type: str = "application/json"
 
 
-_OPERATIONS: Final[dict[tuple[str, str], _Spec]] = {
-    ("/login", "POST"): _Spec(
-        "login", "Sign in", "A user name and a password for a session. HTTP Basic with an empty body works too.",
-        _TOKENS, (400, 401, 403, 409, 413, 415, 429, 503), body=_LOGIN,
+#: Stands for the token answer, which the settings decide on.
+TOKENS: Final[Schema] = {}
+
+_OPERATIONS: Final[dict[tuple[str, str], Spec]] = {
+    ("/login", "POST"): Spec(
+        name="login", summary="Sign in",
+        description="A user name and a password for a session. HTTP Basic with an empty body works too.",
+        answer=TOKENS, body=schemas.LOGIN, example={"username": "ada", "password": "a shed, a lamp, a ladder"},
+        codes=_all(_SIGNING_IN, _FORGERY, {400: ("invalid_scope",), 409: ("session_limit",)}),
     ),
-    ("/refresh", "POST"): _Spec(
-        "refresh", "Refresh", "The next tokens of a session. In browsers the cookie says it all and the body is empty.",
-        _TOKENS, (400, 401, 403, 413, 415, 429, 503), body=_REFRESH,
+    ("/refresh", "POST"): Spec(
+        name="refresh", summary="Refresh",
+        description="The next tokens of a session. In browsers the cookie says it all and the body is empty.",
+        answer=TOKENS, body=schemas.REFRESH, example={"refresh_token": "kt1.…"},
+        codes=_all(_BODY, {400: ("invalid_scope",), 401: _BAD_TOKEN}, _FORGERY, _THROTTLED, _STORE),
     ),
-    ("/step-up", "POST"): _Spec(
-        "step_up", "Prove again who you are", "The password once more, inside the session.",
-        _TOKENS, (400, 401, 403, 413, 415, 429, 503), body=_STEP_UP, guarded=True,
+    ("/step-up", "POST"): Spec(
+        name="step_up", summary="Prove again who you are", description="The password once more, inside the session.",
+        answer=TOKENS, body=schemas.STEP_UP, codes=OWN_CHANGE, guarded=True,
+        example={"password": "a shed, a lamp, a ladder", "refresh_token": "kt1.…"},
     ),
-    ("/logout", "POST"): _Spec(
-        "logout", "Sign out", "Ends the session; its access tokens die too. Also 204 when there was nothing to end.",
-        None, (400, 403, 413, 415, 503), body=_object({"refresh_token": _TEXT}),
+    ("/logout", "POST"): Spec(
+        name="logout", summary="Sign out",
+        description="Ends the session; its access tokens die too. Also 204 when there was nothing to end.",
+        body=schemas.LOGOUT, example={"refresh_token": "kt1.…"}, codes=_all(_BODY, _FORGERY, _STORE),
     ),
-    ("/logout-all", "POST"): _Spec(
-        "logout_all", "Sign out everywhere", "Ends all sessions of the caller.", _ENDED, (401, 403, 503), guarded=True,
+    ("/logout-all", "POST"): Spec(
+        name="logout_all", summary="Sign out everywhere", description="Ends all sessions of the caller.",
+        answer=schemas.ENDED, codes=_ACTING, guarded=True,
     ),
-    ("/session", "GET"): _Spec(
-        "session", "Who am I", "The claims of the caller's access token.", _object({"sub": _TEXT, "sid": _TEXT}),
-        (400, 401, 503), guarded=True,
+    ("/session", "GET"): Spec(
+        name="session", summary="Who am I", description="The claims of the caller's access token.",
+        answer=schemas.CLAIMS, codes=_CALLER, guarded=True,
     ),
-    ("/sessions", "GET"): _Spec(
-        "sessions", "Where am I signed in", "The caller's live sessions, oldest first.",
-        _object({"sessions": {"type": "array", "items": _SESSION}}, ("sessions",)), (400, 401, 503), guarded=True,
+    ("/sessions", "GET"): Spec(
+        name="sessions", summary="Where am I signed in", description="The caller's live sessions, oldest first.",
+        answer=schemas.SESSIONS, codes=_CALLER, guarded=True,
     ),
-    ("/sessions", "DELETE"): _Spec(
-        "end_other_sessions", "Sign out elsewhere", "Ends all sessions of the caller but this one.",
-        _ENDED, (400, 401, 403, 503), guarded=True,
+    ("/sessions", "DELETE"): Spec(
+        name="end_other_sessions", summary="Sign out elsewhere",
+        description="Ends all sessions of the caller but this one.", answer=schemas.ENDED, guarded=True,
+        codes=_all(_ACTING, {401: ("reauthentication_required",)}),
     ),
-    ("/sessions/", "DELETE"): _Spec(
-        "end_session", "End one session", "Another session than the own one asks for a recent sign-in.",
-        None, (400, 401, 403, 404, 503), guarded=True,
+    ("/sessions/", "DELETE"): Spec(
+        name="end_session", summary="End one session",
+        description="Another session than the own one asks for a recent sign-in.", guarded=True,
+        codes=_all(_ACTING, {401: ("reauthentication_required",), 404: ("not_found",)}),
     ),
-    ("/token", "POST"): _Spec(
-        "token", "Refresh (OAuth)", "The refresh grant of RFC 6749 section 6; cookies are never read.",
-        _OAUTH_TOKENS, (400, 401, 413, 415, 429, 503), form=_TOKEN_FORM,
+    ("/token", "POST"): Spec(
+        name="token", summary="Refresh (OAuth)",
+        description="The refresh grant of RFC 6749 section 6; cookies are never read.",
+        answer=schemas.tokens(access_in_cookie=False), form=schemas.TOKEN_FORM, oauth=True,
+        example={"grant_type": "refresh_token", "refresh_token": "kt1.…"},
+        codes=_all(_OAUTH, {400: ("invalid_grant", "invalid_scope", "unsupported_grant_type"),
+                            429: ("temporarily_unavailable",)}),
     ),
-    ("/revoke", "POST"): _Spec(
-        "revoke", "Revoke (OAuth)", "RFC 7009: ends the session of a token; 200 for unknown ones too.",
-        _object({}), (400, 401, 413, 415, 503), form=_REVOKE_FORM,
+    ("/revoke", "POST"): Spec(
+        name="revoke", summary="Revoke (OAuth)",
+        description="RFC 7009: ends the session of a token; 200 for unknown ones too.",
+        answer=schemas.NOTHING, form=schemas.REVOKE_FORM, oauth=True, codes=_OAUTH, example={"token": "kt1.…"},
     ),
-    ("/introspect", "POST"): _Spec(
-        "introspect", "Look at a token (OAuth)", "RFC 7662: whether a token is good now; for clients with a secret.",
-        _INTROSPECTED, (400, 401, 413, 415, 503), form=_REVOKE_FORM,
+    ("/introspect", "POST"): Spec(
+        name="introspect", summary="Look at a token (OAuth)",
+        description="RFC 7662: whether a token is good now; for clients with a secret.",
+        answer=schemas.INTROSPECTED, form=schemas.REVOKE_FORM, oauth=True, codes=_OAUTH, example={"token": "kt1.…"},
     ),
-    ("/jwks.json", "GET"): _Spec(
-        "jwks", "Public keys", "RFC 7517; what verifies access tokens.",
-        _object({"keys": {"type": "array", "items": {"type": "object"}}}, ("keys",)), (),
+    ("/jwks.json", "GET"): Spec(
+        name="jwks", summary="Public keys", description="RFC 7517; what verifies access tokens.",
+        answer=schemas.KEYS, media_type="application/jwk-set+json",
     ),
 }  # fmt: skip
-_OAUTH_PATHS: Final = frozenset({"/token", "/revoke", "/introspect"})
 
 
 def operation(template: str, method: str, settings: Settings) -> Operation:
-    """Give what the documentation page says of one route."""
-    spec = _OPERATIONS[template, method]
+    """Give what the documentation page says of one of our routes."""
+    return describe(_OPERATIONS[template, method], settings, has_id=template.endswith("/"))
+
+
+def describe(spec: Spec, settings: Settings, *, has_id: bool = False) -> Operation:
+    """Give what a documentation page says of an operation.
+
+    Args:
+        has_id: whether its path ends with an id.
+    """
     status = 204 if spec.answer is None else 200
     extra: dict[str, Any] = {}
     if spec.guarded:
-        name = "Keyturn" if settings.realm == "default" else f"Keyturn ({settings.realm})"
-        extra["security"] = [{name: []}]
-    if template.endswith("/"):
-        extra["parameters"] = [{"name": "id", "in": "path", "required": True, "schema": _TEXT}]
+        extra["security"] = [{scheme_name(settings): []}]
+    if has_id:
+        extra["parameters"] = [{"name": "id", "in": "path", "required": True, "schema": schemas.TEXT}]
     if (body := spec.body or spec.form) is not None:
-        media = "application/json" if spec.body is not None else "application/x-www-form-urlencoded"
-        required = bool(body.get("required"))
-        extra["requestBody"] = {"required": required, "content": {media: {"schema": body}}}
-    responses: dict[int | str, dict[str, Any]] = {status: _answer(spec)}
-    responses.update({code: _error(code, template) for code in spec.errors})
+        extra["requestBody"] = _request_body(body, spec)
+    codes = _all(spec.codes, {421: ("misdirected_request",)} if settings.development else {})
+    responses: dict[int | str, dict[str, Any]] = {status: _answer(spec, settings)}
+    responses.update({code: _error(code, names, oauth=spec.oauth) for code, names in codes.items()})
     return Operation(
         name=f"keyturn_{'' if settings.realm == 'default' else settings.realm + '_'}{spec.name}", summary=spec.summary, description=spec.description, status=status,
         responses=responses, extra=extra,
     )  # fmt: skip
 
 
-def _answer(spec: _Spec) -> dict[str, Any]:
+def scheme_name(settings: Settings) -> str:
+    """Give the name under which a page shows how guarded routes are called; one a realm."""
+    return "Keyturn" if settings.realm == "default" else f"Keyturn ({settings.realm})"
+
+
+def _request_body(body: Schema, spec: Spec) -> dict[str, Any]:
+    media = "application/json" if spec.body is not None else "application/x-www-form-urlencoded"
+    example = {"example": dict(spec.example)} if spec.example is not None else {}
+    return {"required": bool(body.get("required")), "content": {media: {"schema": body, **example}}}
+
+
+def _answer(spec: Spec, settings: Settings) -> dict[str, Any]:
     if spec.answer is None:
         return {"description": "Done"}
-    return {"description": "Done", "content": {"application/json": {"schema": spec.answer}}}
+    schema = spec.answer
+    if schema is TOKENS:
+        schema = schemas.tokens(access_in_cookie=settings.cookie.access_in_cookie)
+    return {"description": "Done", "content": {spec.media_type: {"schema": schema}}}
 
 
-def _error(status: int, template: str) -> dict[str, Any]:
-    if template in _OAUTH_PATHS and status not in (413, 415):
-        return {"description": "Refused", "content": {"application/json": {"schema": _OAUTH_ERROR}}}
-    return {"description": "Refused", "content": {"application/problem+json": {"schema": _PROBLEM}}}
+#: About the address and the body, not about the grant: there the OAuth routes answer as all others do.
+_NOT_OAUTH: Final = frozenset({413, 415, 421})
+_HEADERS: Final[Mapping[int, str]] = {401: "WWW-Authenticate", 429: "Retry-After", 503: "Retry-After"}
+
+
+def _error(status: int, codes: tuple[str, ...], *, oauth: bool) -> dict[str, Any]:
+    told: dict[str, Any] = {"description": "Refused: " + ", ".join(codes)}
+    if status in _HEADERS:
+        told["headers"] = {_HEADERS[status]: {"required": True, "schema": schemas.TEXT}}
+    if oauth and status not in _NOT_OAUTH:
+        return {**told, "content": {"application/json": {"schema": schemas.oauth_error(codes)}}}
+    return {**told, "content": {"application/problem+json": {"schema": schemas.problem(codes, status)}}}

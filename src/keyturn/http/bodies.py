@@ -14,6 +14,8 @@ from ..messages import Request
 
 #: Our largest body is a sign-in; 16 KiB leave room for a long password (security-checklist.md DS-01).
 BODY_LIMIT: Final = 16 * 1024
+#: Bytes of one text in a JSON body: longer passwords are refused, tokens are shorter.
+TEXT_LIMIT: Final = 1024
 _MAX_DEPTH: Final = 8
 _MAX_FIELDS: Final = 32
 
@@ -118,7 +120,7 @@ def _no_constants(name: str) -> Any:
 _decode: Final = json.JSONDecoder(object_pairs_hook=_no_duplicates, parse_constant=_no_constants).decode
 
 
-def text(body: Mapping[str, Any], name: str, *, limit: int = 1024) -> str | None:
+def text(body: Mapping[str, Any], name: str, *, limit: int = TEXT_LIMIT) -> str | None:
     """Give a text member; None where it is absent, null or empty.
 
     Raises:
