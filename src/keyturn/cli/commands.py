@@ -6,6 +6,7 @@ import click
 
 from .. import __version__
 from ._common import Program
+from .clients import clients
 from .demo import demo
 from .doctor import doctor
 from .init import init
@@ -30,6 +31,7 @@ def keyturn() -> None:
     """
 
 
+keyturn.add_command(clients)
 keyturn.add_command(demo)
 keyturn.add_command(doctor)
 keyturn.add_command(keys)
