@@ -4,7 +4,7 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import timedelta
 from pathlib import Path
 
@@ -16,6 +16,9 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from keyturn import stores
 from keyturn._colour import drive
+from keyturn.errors import StoreError
+from keyturn.server import records
+from keyturn.server.records import Account, ClientRecord
 from keyturn.session import EndReason
 from keyturn.stores.sqlalchemy.__main__ import main
 from keyturn.stores.sqlalchemy.migrations import MigrationRefusedError, current, downgrade, include_name, sql, upgrade
@@ -72,6 +75,8 @@ async def test_an_engine_that_awaits_is_awaited(url):
         await upgrade(engine)
         assert await current(engine) == newest_revision()
         await downgrade(engine, "-1")
+        assert await current(engine) == "0001"
+        await downgrade(engine, "base")
         assert await current(engine) is None
     finally:
         await engine.dispose()
@@ -154,7 +159,7 @@ def test_sessions_outlive_an_upgrade_and_stop_a_downgrade(url, engine):
         ended = drive(stage.add())
         drive(store.end([ended.id], at=NOW, reason=EndReason.LOGOUT, until=UNTIL))
         upgrade(engine)
-        for back in ("base", "-1", "-1"):
+        for back in ("base", "-2", "-2"):
             with pytest.raises(MigrationRefusedError, match=r"all of them would be lost.*--yes"):
                 downgrade(engine, back)
         assert current(engine) == newest_revision()
@@ -162,6 +167,115 @@ def test_sessions_outlive_an_upgrade_and_stop_a_downgrade(url, engine):
         assert len(drive(store.revocations(None)).entries) == 1
     downgrade(engine, "base", yes=True)
     assert tables(engine) == set()
+
+
+@pytest.fixture
+def at_one(url, engine):
+    """A database as the release before made it, with rows."""
+    upgrade(engine, "0001")
+    with stores.open(url) as store:
+        stage = Stage(store, "sync")
+        session = drive(stage.add(claims={"a": 1}))
+        yield store, session
+
+
+def rows(engine, table):
+    with engine.connect() as connection:
+        return connection.execute(text(f"SELECT * FROM {table}")).all()
+
+
+def test_sessions_work_before_while_and_after_the_accounts_tables_are_made_and_dropped(url, engine, at_one):
+    store, session = at_one
+    before = {table: rows(engine, table) for table in ("keyturn_session", "keyturn_log")}
+    assert "keyturn_account" not in tables(engine)
+    for change in (lambda: upgrade(engine), lambda: downgrade(engine, "0001"), lambda: upgrade(engine)):
+        change()
+        assert drive(store.get(session.id)) == session
+        assert {table: rows(engine, table) for table in before} == before
+        with stores.open(url) as fresh:  # a program that starts now
+            assert drive(fresh.get(session.id)) == session
+    assert tables(engine) == OURS
+    drive(store.end([session.id], at=NOW, reason=EndReason.LOGOUT, until=UNTIL))
+    assert len(drive(store.revocations(None)).entries) == 1
+
+
+def test_a_session_is_turned_while_the_accounts_tables_are_made(engine, at_one):
+    """None of its locks is the sessions'."""
+    store, session = at_one
+    seen = []
+
+    @event.listens_for(engine, "before_cursor_execute")
+    def turn(connection, cursor, statement, parameters, context, executemany):
+        if "CREATE TABLE" in statement:
+            seen.append(drive(store.get(session.id)))
+            drive(store.acknowledge({session.id: 0}))
+
+    upgrade(engine)
+    assert len(seen) == 5
+    assert all(row == session for row in seen)
+
+
+def test_an_application_without_accounts_goes_on_with_the_tables_of_the_release_before(url, engine, at_one):
+    _, session = at_one
+    assert current(engine) == "0001" < newest_revision()
+    with stores.open(url) as fresh:
+        assert drive(fresh.get(session.id)) == session
+    with pytest.raises(StoreError) as told, closing(records.open(url)) as opened:
+        drive(opened.account("x"))
+    assert "python -m keyturn.stores.sqlalchemy upgrade" in told.value.cause
+
+
+def test_accounts_and_clients_stop_a_downgrade_and_sessions_do_not_lose_by_it(url, engine, at_one):
+    store, session = at_one
+    upgrade(engine)
+    ana = Account(subject="x", username="Ana", name_key="ana", created_at=NOW)
+    with closing(records.open(url)) as opened:
+        drive(opened.add_account(ana))
+        for back in ("-1", "0001"):
+            with pytest.raises(MigrationRefusedError, match=r"There are accounts in the tables.*--yes") as told:
+                downgrade(engine, back)
+            assert "signed out" not in str(told.value.message)
+        with pytest.raises(MigrationRefusedError, match=r"There are sessions and accounts .*signed out"):
+            downgrade(engine, "base")
+        assert drive(opened.account("x")) == ana
+        drive(opened.add_client(ClientRecord(id="a", created_at=NOW)))
+        with pytest.raises(MigrationRefusedError, match=r"accounts and clients in"):
+            downgrade(engine, "0001")
+        assert current(engine) == newest_revision()
+        downgrade(engine, "0001", yes=True)
+    assert tables(engine) == OURS - {name for name in OURS if "account" in name} - {
+        "keyturn_client", "keyturn_reset", "keyturn_records",
+    }  # fmt: skip
+    assert drive(store.get(session.id)) == session
+
+
+def test_tables_of_a_newer_program_are_refused_with_a_sentence(url, engine):
+    upgrade(engine)
+    for version, said in ((2, "update the program"), (0, "upgrade")):
+        with engine.begin() as connection:
+            connection.execute(text(f"UPDATE keyturn_records SET version = {version}"))
+        with pytest.raises(StoreError) as told, closing(records.open(url)) as opened:
+            drive(opened.clients())
+        assert f"version {version}" in told.value.cause
+        assert said in told.value.cause
+
+
+def test_the_second_half_that_was_killed_half_way_is_done_again_where_each_statement_commits_itself(mariadb):
+    url = mariadb.new_database()
+    engine = create_engine(address(url))
+    upgrade(engine, "0001")
+    statements = [part for part in sql(url, since="0001").split(";") if part.strip()]
+    for number in range(1, len(statements)):
+        with engine.begin() as connection:
+            for statement in statements[:number]:
+                if "keyturn_version" not in statement:
+                    connection.execute(text(statement))
+        upgrade(engine)
+        assert tables(engine) == OURS
+        assert rows(engine, "keyturn_records") == [(1, 1)]
+        downgrade(engine, "0001")
+    engine.dispose()
+    mariadb.drop_database(url)
 
 
 def test_a_database_that_was_emptied_is_taken_down_without_a_word(url, engine):

@@ -12,6 +12,7 @@ from typing import Literal, Protocol, TypeAlias
 
 from ..._colour import Colour
 from ...errors import ConfigurationError, KeyturnError
+from ...stores._sql import SCHEMES, needing_sqlalchemy
 
 AccountState: TypeAlias = Literal["unverified", "active", "suspended"]
 
@@ -157,4 +158,11 @@ def open(url: str, *, colour: Literal["sync", "async"] = "sync") -> Records:  # 
         from .sqlite import SqliteRecords
 
         return SqliteRecords(url.removeprefix("sqlite:///"))
-    raise ConfigurationError([f"no store is known for {url.partition(':')[0]!r}"])
+    scheme = url.partition(":")[0]
+    if scheme.partition("+")[0] not in SCHEMES:
+        raise ConfigurationError(
+            [f"no store is known for {scheme!r}: use postgresql://…, mysql://…, sqlite:///PATH or memory:"]
+        )
+    with needing_sqlalchemy(scheme):
+        from .sqlalchemy import SqlAlchemyRecords
+    return SqlAlchemyRecords.at(url, colour=colour)

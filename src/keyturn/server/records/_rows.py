@@ -37,7 +37,9 @@ def refuse_unstorable(account: Account) -> None:
 
     Raises:
         ValueError: a text is empty, too long, or has a lone surrogate or a NUL; the state is unknown; a number is none.
+        TypeError: a time bears no zone.
     """
+    _refuse_time(account.created_at, account.password_changed_at)
     _refuse_text(account.subject, account.username, account.name_key, *account.roles)
     _refuse_text(*(text for text in (account.email, account.email_key) if text is not None))
     if account.password_hash is not None:
@@ -52,6 +54,7 @@ def refuse_unstorable(account: Account) -> None:
 
 def refuse_unstorable_client(client: ClientRecord) -> None:
     """Refuse a client for the same reasons as `refuse_unstorable` does an account."""
+    _refuse_time(client.created_at)
     _refuse_text(client.id)
     if client.name:
         _refuse_text(client.name)
@@ -60,8 +63,9 @@ def refuse_unstorable_client(client: ClientRecord) -> None:
         raise ValueError("a secret's digest is 64 hexadecimal digits")
 
 
-def refuse_unstorable_reset(digest: bytes, subject: str) -> None:
+def refuse_unstorable_reset(digest: bytes, subject: str, expires_at: datetime) -> None:
     """Refuse a reset whose digest is none of SHA-256."""
+    _refuse_time(expires_at)
     _refuse_text(subject)
     if len(digest) != _DIGEST_BYTES:
         raise ValueError("a reset's digest has 32 bytes")
@@ -71,6 +75,11 @@ def refuse_limit(limit: int) -> None:
     """Refuse a step that would go nowhere."""
     if limit < 1:
         raise ValueError("a step through the accounts gives one at least")
+
+
+def _refuse_time(*times: datetime | None) -> None:
+    for at in times:
+        micros_or_none(at)
 
 
 def _refuse_text(*texts: str, longest: int = LONGEST) -> None:

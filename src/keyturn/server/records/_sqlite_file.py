@@ -43,7 +43,7 @@ _TABLES: Final = (
     """
     CREATE TABLE keyturn_reset (
         subject TEXT PRIMARY KEY NOT NULL,
-        digest BLOB NOT NULL,
+        digest TEXT NOT NULL,
         expires_at INTEGER NOT NULL
     ) WITHOUT ROWID
     """,

@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from ..._colour import Colour
-from ...stores._rows import micros
+from ...stores._values import is_text
 from . import Account, ClientRecord, TakenError
 from ._rows import keys_of, refuse_limit, refuse_unstorable, refuse_unstorable_client, refuse_unstorable_reset
 
@@ -47,6 +47,8 @@ class MemoryRecords:
     async def accounts(self, *, after: str | None = None, limit: int) -> Sequence[Account | str]:
         """Give accounts by name key, those after `after`."""
         refuse_limit(limit)
+        if not is_text(after or ""):
+            return []
         with self._lock:
             later = [account for account in self._accounts.values() if after is None or account.name_key > after]
         return sorted(later, key=lambda account: account.name_key)[:limit]
@@ -85,8 +87,7 @@ class MemoryRecords:
 
     async def add_reset(self, digest: bytes, *, subject: str, expires_at: datetime) -> None:
         """Keep the digest of a one-time reset token, in place of any other of that account."""
-        refuse_unstorable_reset(digest, subject)
-        micros(expires_at)  # raises as every other one would, for a time without a zone
+        refuse_unstorable_reset(digest, subject, expires_at)
         with self._lock:
             self._resets[subject] = digest, expires_at
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -16,16 +16,11 @@ from ...stores._sqlite_reader import ReaderOnDemand
 from ...stores._sqlite_schema import Synchronous
 from ...stores._sqlite_writer import Call
 from ...stores._values import is_text
-from . import Account, ClientRecord, TakenError, _sqlite_file as file
+from . import Account, ClientRecord, TakenError, _sqlite_file as file, _statements as said
 from ._rows import (
-    ACCOUNT_COLUMNS,
-    CLIENT_COLUMNS,
-    Row,
     account_of,
     account_or_key,
-    account_row,
     client_of,
-    client_row,
     keys_of,
     refuse_limit,
     refuse_unstorable,
@@ -35,31 +30,12 @@ from ._rows import (
 
 T = TypeVar("T")
 
-_ACCOUNT: Final = f"SELECT {ACCOUNT_COLUMNS} FROM keyturn_account WHERE subject = ?"  # noqa: S608 - constants
-_FOUND: Final = (
-    f"SELECT {ACCOUNT_COLUMNS} FROM keyturn_account"  # noqa: S608 - constants
-    " WHERE subject = (SELECT subject FROM keyturn_account_key WHERE name = ?)"
-)
 # A damaged key, a blob, would come behind every text for ever.
-_ACCOUNTS: Final = (
-    f"SELECT {ACCOUNT_COLUMNS} FROM keyturn_account"  # noqa: S608 - constants
-    " WHERE name_key > ? AND name_key < x'' ORDER BY name_key LIMIT ?"
-)
-_ADD: Final = f"INSERT OR IGNORE INTO keyturn_account ({ACCOUNT_COLUMNS}) VALUES ({', '.join('?' * 11)})"  # noqa: S608 - constants
-_REPLACE: Final = (
-    f"UPDATE keyturn_account SET ({ACCOUNT_COLUMNS}) = ({', '.join('?' * 11)})"  # noqa: S608 - constants
-    " WHERE subject = ? AND version = ?"
-)
-_VERSION: Final = "SELECT 1 FROM keyturn_account WHERE subject = ? AND version = ?"
-_OWNER: Final = "SELECT subject FROM keyturn_account_key WHERE name = ?"
-_FORGET_KEYS: Final = "DELETE FROM keyturn_account_key WHERE subject = ?"
-_ADD_KEY: Final = "INSERT INTO keyturn_account_key (name, subject) VALUES (?, ?)"
-_ADD_CLIENT: Final = f"INSERT OR IGNORE INTO keyturn_client ({CLIENT_COLUMNS}) VALUES (?, ?, ?, ?)"  # noqa: S608 - constants
-_CLIENTS: Final = f"SELECT {CLIENT_COLUMNS} FROM keyturn_client ORDER BY id"  # noqa: S608 - constants
-_REMOVE_CLIENT: Final = "DELETE FROM keyturn_client WHERE id = ?"
-_ADD_RESET: Final = "INSERT OR REPLACE INTO keyturn_reset (subject, digest, expires_at) VALUES (?, ?, ?)"
-_FIND_RESET: Final = "SELECT subject FROM keyturn_reset WHERE digest = ? AND expires_at > ?"
-_TAKE_RESET: Final = "DELETE FROM keyturn_reset WHERE digest = ? AND expires_at > ? RETURNING subject"
+_ACCOUNTS: Final = said.ACCOUNTS.replace("WHERE ", "WHERE name_key < x'' AND ")
+_ADD: Final = said.ADD.replace("INSERT", "INSERT OR IGNORE")
+_ADD_CLIENT: Final = said.ADD_CLIENT.replace("INSERT", "INSERT OR IGNORE")
+_ADD_RESET: Final = said.ADD_RESET.replace("INSERT", "INSERT OR REPLACE")
+_OWNER: Final = "SELECT subject FROM keyturn_account_key WHERE name = :name"
 
 
 class SqliteRecords:
@@ -98,17 +74,17 @@ class SqliteRecords:
     async def add_account(self, account: Account) -> None:
         """Keep a new account; TakenError where the subject or one of its keys is another's."""
         refuse_unstorable(account)
-        row, keys = account_row(account), keys_of(account)
-        if not await self._ask(lambda connection: _add(connection, row, keys), writes=True):
+        values, keys = said.account_values(account), keys_of(account)
+        if not await self._ask(lambda connection: _add(connection, values, keys), writes=True):
             raise TakenError
 
     async def account(self, subject: str) -> Account | None:
         """Give the account of that id."""
-        return await self._one(_ACCOUNT, subject)
+        return await self._one(said.ACCOUNT, subject)
 
     async def find_account(self, key: str) -> Account | None:
         """Give the account whose name key or e-mail key this is."""
-        return await self._one(_FOUND, key)
+        return await self._one(said.FOUND, key)
 
     async def accounts(self, *, after: str | None = None, limit: int) -> Sequence[Account | str]:
         """Give accounts by name key, those after `after`; a row that cannot be understood is its name key alone."""
@@ -116,14 +92,15 @@ class SqliteRecords:
         start = after or ""
         if not is_text(start):
             return []
-        rows = await self._ask(lambda connection: connection.execute(_ACCOUNTS, (start, limit)).fetchall())
+        page = {"after": start, "limit": limit}
+        rows = await self._ask(lambda connection: connection.execute(_ACCOUNTS, page).fetchall())
         return list(map(account_or_key, rows))
 
     async def replace_account(self, account: Account) -> bool:
         """Write an account whose row still has `account.version`, as the next version; False where it has not."""
         refuse_unstorable(account)
-        row, keys = account_row(account), keys_of(account)
-        replaced = await self._ask(lambda connection: _replace(connection, row, keys), writes=True)
+        values, keys = said.account_values(account), keys_of(account)
+        replaced = await self._ask(lambda connection: _replace(connection, values, keys), writes=True)
         if replaced is None:
             raise TakenError
         return replaced
@@ -131,37 +108,37 @@ class SqliteRecords:
     async def add_client(self, client: ClientRecord) -> None:
         """Keep a new client; TakenError where the id is taken."""
         refuse_unstorable_client(client)
-        row = client_row(client)
-        if not await self._ask(lambda connection: connection.execute(_ADD_CLIENT, row).rowcount, writes=True):
+        values = said.client_values(client)
+        if not await self._ask(lambda connection: connection.execute(_ADD_CLIENT, values).rowcount, writes=True):
             raise TakenError("This client id is taken.")
 
     async def clients(self) -> Sequence[ClientRecord]:
         """Give all clients by id."""
-        return list(map(client_of, await self._ask(lambda connection: connection.execute(_CLIENTS).fetchall())))
+        return list(map(client_of, await self._ask(lambda connection: connection.execute(said.CLIENTS).fetchall())))
 
     async def remove_client(self, id: str) -> bool:  # noqa: A002 - the protocol's own word
         """Remove a client; False where there is none of that id."""
         if not is_text(id):
             return False
-        removed = await self._ask(lambda connection: connection.execute(_REMOVE_CLIENT, (id,)).rowcount, writes=True)
-        return removed == 1
+        values = {"id": id}
+        return await self._ask(lambda c: c.execute(said.REMOVE_CLIENT, values).rowcount, writes=True) == 1
 
     async def add_reset(self, digest: bytes, *, subject: str, expires_at: datetime) -> None:
         """Keep the digest of a one-time reset token, in place of any other of that account."""
-        refuse_unstorable_reset(digest, subject)
-        row = subject, digest, micros(expires_at)
-        await self._ask(lambda connection: connection.execute(_ADD_RESET, row).rowcount, writes=True)
+        refuse_unstorable_reset(digest, subject, expires_at)
+        values = {"subject": subject, "digest": digest.hex(), "expires_at": micros(expires_at)}
+        await self._ask(lambda connection: connection.execute(_ADD_RESET, values).rowcount, writes=True)
 
     async def find_reset(self, digest: bytes, *, now: datetime) -> str | None:
         """Give the subject of a reset token that has not expired, and leave it."""
-        at = micros(now)
-        row = await self._read(lambda connection: connection.execute(_FIND_RESET, (digest, at)).fetchone())
+        values = {"digest": digest.hex(), "now": micros(now)}
+        row = await self._read(lambda connection: connection.execute(said.FIND_RESET, values).fetchone())
         return None if row is None else row[0]
 
     async def take_reset(self, digest: bytes, *, now: datetime) -> str | None:
         """Remove a reset token that has not expired and give its subject; one of many wins."""
-        at = micros(now)
-        rows = await self._ask(lambda connection: connection.execute(_TAKE_RESET, (digest, at)).fetchall(), writes=True)
+        values = {"digest": digest.hex(), "now": micros(now)}
+        rows = await self._ask(lambda c: c.execute(said.TAKE_RESET, values).fetchall(), writes=True)
         return rows[0][0] if rows else None
 
     async def now(self) -> datetime:
@@ -171,7 +148,7 @@ class SqliteRecords:
     async def _one(self, statement: str, value: str) -> Account | None:
         if not is_text(value):
             return None
-        row = await self._read(lambda connection: connection.execute(statement, (value,)).fetchone())
+        row = await self._read(lambda connection: connection.execute(statement, {"value": value}).fetchone())
         return None if row is None else account_of(row)
 
     async def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
@@ -193,31 +170,33 @@ class SqliteRecords:
 # One transaction writes to a file at a time, and it was asked for before these begin: what they look at stands still.
 
 
-def _add(connection: sqlite3.Connection, row: Row, keys: Sequence[str]) -> bool:
-    if _is_taken(connection, keys, row[0]) or connection.execute(_ADD, row).rowcount == 0:
+def _add(connection: sqlite3.Connection, values: Mapping[str, Any], keys: Sequence[str]) -> bool:
+    if _is_taken(connection, keys, "") or connection.execute(_ADD, values).rowcount == 0:
         return False
-    _add_keys(connection, keys, row[0])
+    _add_keys(connection, keys, values["subject"])
     return True
 
 
-def _replace(connection: sqlite3.Connection, row: Row, keys: Sequence[str]) -> bool | None:
+def _replace(connection: sqlite3.Connection, values: Mapping[str, Any], keys: Sequence[str]) -> bool | None:
     """Say whether the account was replaced; None where a key is another's."""
-    *values, version = row
-    subject: Any = row[0]
-    if connection.execute(_VERSION, (subject, version)).fetchone() is None:
+    subject = values["subject"]
+    held = connection.execute(said.KEYS_HELD, {"subject": subject, "version": values["version"]}).fetchone()
+    if held is None:
         return False
     if _is_taken(connection, keys, subject):
         return None
-    connection.execute(_REPLACE, (*values, version + 1, subject, version))
-    connection.execute(_FORGET_KEYS, (subject,))
-    _add_keys(connection, keys, subject)
+    gone = [{"name": key, "subject": subject} for key in held if key is not None and key not in keys]
+    connection.executemany(said.FORGET_KEY, gone)
+    _add_keys(connection, [key for key in keys if key not in held], subject)
+    connection.execute(said.REPLACE, values)
     return True
 
 
 def _is_taken(connection: sqlite3.Connection, keys: Sequence[str], subject: str) -> bool:
-    owners = (connection.execute(_OWNER, (key,)).fetchone() for key in keys)
+    """Say whether one of the keys is another's than this subject's."""
+    owners = (connection.execute(_OWNER, {"name": key}).fetchone() for key in keys)
     return any(owner is not None and owner[0] != subject for owner in owners)
 
 
 def _add_keys(connection: sqlite3.Connection, keys: Sequence[str], subject: str) -> None:
-    connection.executemany(_ADD_KEY, [(key, subject) for key in keys])
+    connection.executemany(said.ADD_KEY, [{"name": key, "subject": subject} for key in keys])

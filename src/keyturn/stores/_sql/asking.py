@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TypeVar
 
 from sqlalchemy import Connection, Engine, Pool
@@ -42,6 +43,8 @@ class Asking:
         self._told = told
         self._tries = tries
         self._hops = hops
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._closing: asyncio.Task[None] | None = None
         tell_after_fork(self)
 
     async def ask(self, work: Callable[[Connection], T], *, alone: bool, is_harmless: bool = False) -> T:
@@ -67,14 +70,34 @@ class Asking:
                     raise self._told(error) from None
                 raise
 
+    def close(self) -> None:
+        """Let go of connections; those of an event loop that is not this thread's are closed there."""
+        if isinstance(self.engine, Engine):
+            self.engine.dispose()
+            return
+        here, loop = _running_loop(), self._loop
+        if here is not None:
+            self._closing = here.create_task(self.engine.dispose())  # cannot be waited for here
+        elif loop is not None and loop.is_running():
+            with suppress(TimeoutError):  # a database that does not answer keeps no program from ending
+                asyncio.run_coroutine_threadsafe(self.engine.dispose(), loop).result(self._timeout)
+
+    async def aclose(self) -> None:
+        """Let go of connections, and wait for it."""
+        if isinstance(self.engine, AsyncEngine):
+            await self.engine.dispose()
+        else:
+            self.engine.dispose()
+
     def after_fork(self) -> Pool:
         """Leave all connections to the parent."""
         return leave_to_parent(self.engine.sync_engine if isinstance(self.engine, AsyncEngine) else self.engine)
 
     async def _once(self, work: Callable[[Connection], T], *, alone: bool) -> T:
         if isinstance(self.engine, AsyncEngine):
+            self._loop = asyncio.get_running_loop()
             return await self._awaited(self.engine, work, _LEVELS[alone])
-        if self._hops and _is_in_a_loop():
+        if self._hops and not CALLER_BLOCKS.get() and _running_loop() is not None:
             return await asyncio.to_thread(_blocking, self.engine, work, _LEVELS[alone])
         return _blocking(self.engine, work, _LEVELS[alone])
 
@@ -105,12 +128,8 @@ def _blocking(engine: Engine, work: Callable[[Connection], T], level: str) -> T:
             raise
 
 
-def _is_in_a_loop() -> bool:
-    """Say whether the caller awaits in an event loop, which work that blocks would hold up."""
-    if CALLER_BLOCKS.get():
-        return False
+def _running_loop() -> asyncio.AbstractEventLoop | None:
     try:
-        asyncio.get_running_loop()
+        return asyncio.get_running_loop()
     except RuntimeError:
-        return False
-    return True
+        return None

@@ -19,7 +19,7 @@ from .migrations._running import newest_revision
 _PROGRAM: Final = "python -m keyturn.stores.sqlalchemy"
 _VARIABLE: Final = "KEYTURN_DATABASE_URL"
 _ABOUT: Final = f"""\
-Make and change the tables in which Keyturn keeps sessions, in PostgreSQL or MariaDB.
+Make and change the tables in which Keyturn keeps sessions, and its server accounts, in PostgreSQL or MariaDB.
 
   {_PROGRAM} upgrade postgresql://shop@db.example.org/shop
   {_PROGRAM} current mysql://shop@db.example.org/shop
@@ -106,7 +106,7 @@ def _parser() -> ArgumentParser:
     for command in (up, script):
         command.add_argument("--to", dest="revision", metavar="REVISION", default="head", help="default: the newest")
     down.add_argument("--to", dest="revision", metavar="REVISION", default="-1", help="default: one step; or base")
-    down.add_argument("--yes", action="store_true", help="though there are sessions that would be lost")
+    down.add_argument("--yes", action="store_true", help="though there are sessions or accounts that would be lost")
     script.add_argument("--from", dest="since", metavar="REVISION", help="what the database is at; default: nothing")
     return parser
 

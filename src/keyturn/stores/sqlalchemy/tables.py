@@ -31,8 +31,11 @@ from sqlalchemy.types import TypeEngine
 
 from ...throttle.sqlalchemy.table import throttle_table
 
-#: Counted up by each migration that changes a table, and kept in `log`: a program refuses tables that it does not know.
+#: Counted up by each migration that changes a table of the sessions, and kept in `log`: a program refuses tables that
+#: it does not know.
 VERSION: Final = 1
+#: The same for accounts, clients and resets, which only the stand-alone server and its commands look at; in `records`.
+RECORDS_VERSION: Final = 1
 
 #: Percent. An update stays on its page, and no index hears of it, where the page has room for the row's next version;
 #: a fifth of a page is room for four or five rows, and old versions are swept out when the page is next visited.
@@ -138,3 +141,61 @@ revocation: Final = Table(
 
 # Not the store's own: counters that the workers of one database share, made and changed by the same migrations.
 throttle: Final = throttle_table(metadata)
+
+# What the stand-alone server keeps besides. An application with users of its own leaves these tables empty.
+account: Final = Table(
+    "keyturn_account",
+    metadata,
+    Column("subject", _word(255), primary_key=True),
+    Column("username", _word(255), nullable=False),
+    Column("name_key", _word(255), nullable=False),
+    Column("email", _word(255)),
+    Column("email_key", _word(255)),
+    Column("password_hash", Text),
+    Column("state", _word(16), nullable=False),
+    Column("roles", _json(), nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("password_changed_at", BigInteger),
+    Column("version", BigInteger, nullable=False),
+    Index("keyturn_account_name_key", "name_key", unique=True),
+    **_OPTIONS,
+)
+
+# A name key and an e-mail key are of one kind: what one account is found by, no other is. So they share a primary key.
+account_key: Final = Table(
+    "keyturn_account_key",
+    metadata,
+    Column("name", _word(255), primary_key=True),
+    Column("subject", _word(255), nullable=False),
+    **_OPTIONS,
+)
+
+client: Final = Table(
+    "keyturn_client",
+    metadata,
+    Column("id", _word(255), primary_key=True),
+    Column("secret_digest", _word(64)),
+    Column("name", _word(255), nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    **_OPTIONS,
+)
+
+# One for each account: whoever asks for another reset makes the one before void.
+reset: Final = Table(
+    "keyturn_reset",
+    metadata,
+    Column("subject", _word(255), primary_key=True),
+    Column("digest", _word(64), nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Index("keyturn_reset_digest", "digest"),
+    **_OPTIONS,
+)
+
+records: Final = Table(
+    "keyturn_records",
+    metadata,
+    Column("id", SmallInteger, primary_key=True, autoincrement=False),
+    Column("version", Integer, nullable=False),
+    CheckConstraint("id = 1", name="keyturn_records_one_row"),
+    **_OPTIONS,
+)

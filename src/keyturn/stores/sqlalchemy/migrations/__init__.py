@@ -1,4 +1,4 @@
-"""Make and change the store's tables: `upgrade`, `downgrade`, `current` and `sql`, one call each.
+"""Make and change the tables: `upgrade`, `downgrade`, `current` and `sql`, one call each.
 
     from keyturn.stores.sqlalchemy.migrations import upgrade
 
@@ -69,10 +69,10 @@ def downgrade(target: Target, revision: str, *, yes: bool = False) -> None | Awa
     Args:
         target: as in `upgrade`.
         revision: how far back: a revision, ``"-1"`` for one step, ``"base"`` for all of them.
-        yes: drop the sessions' table though there are sessions in it.
+        yes: drop tables though there are sessions, accounts or clients in them.
 
     Raises:
-        MigrationRefusedError: as in `upgrade`; or sessions would be lost, and `yes` was not said. Nothing was changed.
+        MigrationRefusedError: as in `upgrade`; or rows would be lost, and `yes` was not said. Nothing was changed.
         sqlalchemy.exc.SQLAlchemyError: the database cannot be reached or said no.
     """
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import contextmanager
 from io import StringIO
 from pathlib import Path
@@ -59,13 +59,13 @@ def migrate_up(connection: Connection, revision: str) -> None:
 
 
 def migrate_down(connection: Connection, revision: str, *, yes: bool) -> None:
-    """Run the migrations back to a revision; without `yes`, none that would lose sessions."""
+    """Run the migrations back to a revision; without `yes`, none that would lose sessions or accounts."""
     script = _script()
 
     def steps(at: str) -> Iterable[RevisionStep]:
         back = script._downgrade_revs(revision, at or None)  # noqa: SLF001 - as Alembic's own commands do
-        if not yes and any(step.is_downgrade and not step.to_revisions_no_deps for step in back):
-            _refuse_to_lose_sessions(connection)
+        if not yes:
+            _refuse_to_lose(connection, [step.revision.revision for step in back if step.is_downgrade])
         return back
 
     with _alone(connection):
@@ -180,11 +180,22 @@ def _busy() -> MigrationRefusedError:
     return MigrationRefusedError("Another process is migrating this database and has not finished; try again later.")
 
 
-def _refuse_to_lose_sessions(connection: Connection) -> None:
-    if not inspect(connection).has_table("keyturn_session"):
-        return
-    if connection.scalar(text("SELECT 1 FROM keyturn_session LIMIT 1")) is not None:
+def _refuse_to_lose(connection: Connection, revisions: Sequence[str]) -> None:
+    tables = [table for table, revision in _PRECIOUS.items() if revision in revisions]
+    if lost := [table for table in tables if _has_rows(connection, table)]:
+        kinds = " and ".join(f"{table.removeprefix('keyturn_')}s" for table in lost)
+        out = ": everybody would be signed out" if "keyturn_session" in lost else ""
         raise MigrationRefusedError(
-            "There are sessions in the tables, and all of them would be lost: everybody would be signed out. "
+            f"There are {kinds} in the tables, and all of them would be lost{out}. "
             "Say yes to it (yes=True, or --yes) if that is meant."
         )
+
+
+#: Tables whose rows nobody can make again, and the revision that made them.
+_PRECIOUS: Final = {"keyturn_session": "0001", "keyturn_account": "0002", "keyturn_client": "0002"}
+
+
+def _has_rows(connection: Connection, table: str) -> bool:
+    if not inspect(connection).has_table(table):
+        return False
+    return connection.scalar(text(f"SELECT 1 FROM {table} LIMIT 1")) is not None  # noqa: S608 - a constant

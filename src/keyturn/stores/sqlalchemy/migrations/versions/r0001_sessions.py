@@ -5,34 +5,14 @@ A migration spells its tables out: what it makes does not change when `tables.me
 
 from __future__ import annotations
 
-from typing import Any
-
 import sqlalchemy as sa
 from alembic.operations import Operations
 from sqlalchemy.dialects import mysql
-from sqlalchemy.types import TypeEngine
+
+from keyturn.stores.sqlalchemy.migrations._columns import MARIADB, OPTIONS, binary, json, word
 
 revision = "0001"
 down_revision = None
-
-_MARIADB = ("mysql", "mariadb")
-_OPTIONS: dict[str, Any] = {
-    f"{engine}_{option}": value
-    for engine in _MARIADB
-    for option, value in (("engine", "InnoDB"), ("charset", "utf8mb4"), ("collate", "utf8mb4_nopad_bin"))
-}
-
-
-def _binary(length: int) -> TypeEngine[bytes]:
-    return sa.LargeBinary().with_variant(mysql.BINARY(length), *_MARIADB)
-
-
-def _word(length: int) -> TypeEngine[str]:
-    return sa.Text(collation="C").with_variant(sa.String(length), *_MARIADB)
-
-
-def _json() -> TypeEngine[str]:
-    return sa.Text().with_variant(mysql.MEDIUMTEXT(), *_MARIADB)
 
 
 def upgrade(op: Operations) -> None:
@@ -60,14 +40,14 @@ def _make_session(op: Operations, *, again: bool) -> None:
     op.create_table(
         "keyturn_session",
         sa.Column("bucket", sa.Integer, primary_key=True, autoincrement=False),
-        sa.Column("id", _binary(16), primary_key=True),
-        sa.Column("realm", _word(32), nullable=False),
-        sa.Column("subject", _word(255), nullable=False),
+        sa.Column("id", binary(16), primary_key=True),
+        sa.Column("realm", word(32), nullable=False),
+        sa.Column("subject", word(255), nullable=False),
         sa.Column("client_id", sa.Text, nullable=False),
-        sa.Column("transport", _word(16), nullable=False),
+        sa.Column("transport", word(16), nullable=False),
         sa.Column("remember", sa.Boolean, nullable=False),
-        sa.Column("seed_digest", _binary(32), nullable=False),
-        sa.Column("binding", _binary(32)),
+        sa.Column("seed_digest", binary(32), nullable=False),
+        sa.Column("binding", binary(32)),
         sa.Column("generation", sa.BigInteger, nullable=False),
         sa.Column("delivered", sa.BigInteger, nullable=False),
         sa.Column("floor", sa.BigInteger, nullable=False),
@@ -76,18 +56,18 @@ def _make_session(op: Operations, *, again: bool) -> None:
         sa.Column("recovered_at", sa.BigInteger),
         sa.Column("recoveries", sa.Integer, nullable=False),
         sa.Column("authenticated_at", sa.BigInteger, nullable=False),
-        sa.Column("amr", _json(), nullable=False),
+        sa.Column("amr", json(), nullable=False),
         sa.Column("created_at", sa.BigInteger, nullable=False),
         sa.Column("idle_expires_at", sa.BigInteger, nullable=False),
         sa.Column("expires_at", sa.BigInteger, nullable=False),
         sa.Column("ended_at", sa.BigInteger),
-        sa.Column("end_reason", _word(32)),
+        sa.Column("end_reason", word(32)),
         sa.Column("scope", sa.Text),
-        sa.Column("claims", _json(), nullable=False),
+        sa.Column("claims", json(), nullable=False),
         sa.Column("user_agent", sa.Text, nullable=False),
         sa.Column("ip", sa.Text, nullable=False),
         sa.Column("device_name", sa.Text, nullable=False),
-        **_OPTIONS,
+        **OPTIONS,
         if_not_exists=again,
     )
 
@@ -97,20 +77,20 @@ def _make_log(op: Operations, *, again: bool) -> None:
         "keyturn_log",
         sa.Column("id", sa.SmallInteger, primary_key=True, autoincrement=False),
         sa.Column("version", sa.Integer, nullable=False),
-        sa.Column("epoch", _word(16), nullable=False),
+        sa.Column("epoch", word(16), nullable=False),
         sa.Column("head", sa.BigInteger, nullable=False),
         sa.Column("dropped", sa.BigInteger, nullable=False),
         sa.CheckConstraint("id = 1", name="keyturn_log_one_row"),
-        **_OPTIONS,
+        **OPTIONS,
         if_not_exists=again,
     )
     op.create_table(
         "keyturn_revocation",
         sa.Column("number", sa.BigInteger, primary_key=True, autoincrement=False),
-        sa.Column("session_id", _binary(16), nullable=False),
+        sa.Column("session_id", binary(16), nullable=False),
         sa.Column("floor", sa.BigInteger, nullable=False),
         sa.Column("until", sa.BigInteger, nullable=False),
-        **_OPTIONS,
+        **OPTIONS,
         if_not_exists=again,
     )
 
@@ -128,9 +108,9 @@ def _begin_log(op: Operations) -> None:
 def _make_throttle(op: Operations, *, again: bool) -> None:
     op.create_table(
         "keyturn_throttle",
-        sa.Column("id", _binary(16), primary_key=True),
+        sa.Column("id", binary(16), primary_key=True),
         sa.Column("until", sa.BigInteger, nullable=False),
-        sa.Column("browsers", sa.LargeBinary().with_variant(mysql.VARBINARY(128), *_MARIADB)),
+        sa.Column("browsers", sa.LargeBinary().with_variant(mysql.VARBINARY(128), *MARIADB)),
         if_not_exists=again,
         mysql_engine="InnoDB",
         mariadb_engine="InnoDB",
