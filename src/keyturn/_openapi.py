@@ -32,7 +32,8 @@ def path(template: str) -> str:
 Codes = Mapping[int, tuple[str, ...]]
 
 
-def _all(*codes: Codes) -> dict[int, tuple[str, ...]]:
+def joined(*codes: Codes) -> dict[int, tuple[str, ...]]:
+    """Give what each says, together."""
     told: dict[int, tuple[str, ...]] = {}
     for each in codes:
         for status, names in each.items():
@@ -40,18 +41,18 @@ def _all(*codes: Codes) -> dict[int, tuple[str, ...]]:
     return dict(sorted(told.items()))
 
 
-_STORE: Final[Codes] = {503: ("store_unavailable",)}
-_THROTTLED: Final[Codes] = {429: ("rate_limited",)}
+STORE: Final[Codes] = {503: ("store_unavailable",)}
+THROTTLED: Final[Codes] = {429: ("rate_limited",)}
 _FORGERY: Final[Codes] = {403: ("cross_site",)}
-_BODY: Final[Codes] = {400: ("invalid_request",), 413: ("body_too_large",), 415: ("unsupported_media_type",)}
+BODY: Final[Codes] = {400: ("invalid_request",), 413: ("body_too_large",), 415: ("unsupported_media_type",)}
 _BAD_TOKEN: Final = ("token_missing", "token_invalid", "token_stale", "session_ended", "binding_mismatch")
 #: A route that needs a caller, and one that changes something (where the token may come in a cookie).
-_CALLER: Final[Codes] = {400: ("invalid_request",), 401: (*_BAD_TOKEN, "token_expired"), **_STORE}
-_ACTING: Final = _all(_CALLER, _FORGERY)
+_CALLER: Final[Codes] = {400: ("invalid_request",), 401: (*_BAD_TOKEN, "token_expired"), **STORE}
+_ACTING: Final = joined(_CALLER, _FORGERY)
 #: A change that the caller makes in their session: body, both tokens and a password.
-OWN_CHANGE: Final = _all(_ACTING, _BODY, {401: ("invalid_credentials",)}, _THROTTLED)
-_SIGNING_IN: Final = _all(_BODY, {401: ("invalid_credentials",)}, _THROTTLED, _STORE)
-_OAUTH: Final = _all(_BODY, {401: ("invalid_client",), 503: ("temporarily_unavailable",)})
+OWN_CHANGE: Final = joined(_ACTING, BODY, {401: ("invalid_credentials",)}, THROTTLED)
+_SIGNING_IN: Final = joined(BODY, {401: ("invalid_credentials",)}, THROTTLED, STORE)
+_OAUTH: Final = joined(BODY, {401: ("invalid_client",), 503: ("temporarily_unavailable",)})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,6 +61,7 @@ class Spec:
 
     Args:
         answer: the schema of a good answer; None where it has no body.
+        otherwise: schemas of answers that are no errors of ours, by status.
         codes: how it refuses.
         body, form: what it takes, as JSON or as form fields.
         example: of what it takes.
@@ -77,6 +79,7 @@ class Spec:
     example: Mapping[str, Any] | None = None
     guarded: bool = False
     oauth: bool = False
+    otherwise: Mapping[int, Schema] = field(default_factory=dict[int, Schema])
     media_type: str = "application/json"
 
 
@@ -88,13 +91,13 @@ _OPERATIONS: Final[dict[tuple[str, str], Spec]] = {
         name="login", summary="Sign in",
         description="A user name and a password for a session. HTTP Basic with an empty body works too.",
         answer=TOKENS, body=schemas.LOGIN, example={"username": "ada", "password": "a shed, a lamp, a ladder"},
-        codes=_all(_SIGNING_IN, _FORGERY, {400: ("invalid_scope",), 409: ("session_limit",)}),
+        codes=joined(_SIGNING_IN, _FORGERY, {400: ("invalid_scope",), 409: ("session_limit",)}),
     ),
     ("/refresh", "POST"): Spec(
         name="refresh", summary="Refresh",
         description="The next tokens of a session. In browsers the cookie says it all and the body is empty.",
         answer=TOKENS, body=schemas.REFRESH, example={"refresh_token": "kt1.…"},
-        codes=_all(_BODY, {400: ("invalid_scope",), 401: _BAD_TOKEN}, _FORGERY, _THROTTLED, _STORE),
+        codes=joined(BODY, {400: ("invalid_scope",), 401: _BAD_TOKEN}, _FORGERY, THROTTLED, STORE),
     ),
     ("/step-up", "POST"): Spec(
         name="step_up", summary="Prove again who you are", description="The password once more, inside the session.",
@@ -104,7 +107,7 @@ _OPERATIONS: Final[dict[tuple[str, str], Spec]] = {
     ("/logout", "POST"): Spec(
         name="logout", summary="Sign out",
         description="Ends the session; its access tokens die too. Also 204 when there was nothing to end.",
-        body=schemas.LOGOUT, example={"refresh_token": "kt1.…"}, codes=_all(_BODY, _FORGERY, _STORE),
+        body=schemas.LOGOUT, example={"refresh_token": "kt1.…"}, codes=joined(BODY, _FORGERY, STORE),
     ),
     ("/logout-all", "POST"): Spec(
         name="logout_all", summary="Sign out everywhere", description="Ends all sessions of the caller.",
@@ -121,19 +124,19 @@ _OPERATIONS: Final[dict[tuple[str, str], Spec]] = {
     ("/sessions", "DELETE"): Spec(
         name="end_other_sessions", summary="Sign out elsewhere",
         description="Ends all sessions of the caller but this one.", answer=schemas.ENDED, guarded=True,
-        codes=_all(_ACTING, {401: ("reauthentication_required",)}),
+        codes=joined(_ACTING, {401: ("reauthentication_required",)}),
     ),
     ("/sessions/", "DELETE"): Spec(
         name="end_session", summary="End one session",
         description="Another session than the own one asks for a recent sign-in.", guarded=True,
-        codes=_all(_ACTING, {401: ("reauthentication_required",), 404: ("not_found",)}),
+        codes=joined(_ACTING, {401: ("reauthentication_required",), 404: ("not_found",)}),
     ),
     ("/token", "POST"): Spec(
         name="token", summary="Refresh (OAuth)",
         description="The refresh grant of RFC 6749 section 6; cookies are never read.",
         answer=schemas.tokens(access_in_cookie=False), form=schemas.TOKEN_FORM, oauth=True,
         example={"grant_type": "refresh_token", "refresh_token": "kt1.…"},
-        codes=_all(_OAUTH, {400: ("invalid_grant", "invalid_scope", "unsupported_grant_type"),
+        codes=joined(_OAUTH, {400: ("invalid_grant", "invalid_scope", "unsupported_grant_type"),
                             429: ("temporarily_unavailable",)}),
     ),
     ("/revoke", "POST"): Spec(
@@ -172,8 +175,10 @@ def describe(spec: Spec, settings: Settings, *, has_id: bool = False) -> Operati
         extra["parameters"] = [{"name": "id", "in": "path", "required": True, "schema": schemas.TEXT}]
     if (body := spec.body or spec.form) is not None:
         extra["requestBody"] = _request_body(body, spec)
-    codes = _all(spec.codes, {421: ("misdirected_request",)} if settings.development else {})
+    codes = joined(spec.codes, {421: ("misdirected_request",)} if settings.development else {})
     responses: dict[int | str, dict[str, Any]] = {status: _answer(spec, settings)}
+    for other, schema in spec.otherwise.items():
+        responses[other] = {"description": "Not now", "content": {spec.media_type: {"schema": schema}}}
     responses.update({code: _error(code, names, oauth=spec.oauth) for code, names in codes.items()})
     return Operation(
         name=f"keyturn_{'' if settings.realm == 'default' else settings.realm + '_'}{spec.name}", summary=spec.summary, description=spec.description, status=status,

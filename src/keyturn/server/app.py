@@ -29,6 +29,7 @@ from .health import Readiness, Vitals, checks_of, health_routes
 from .installation import Installation
 from .metrics import Metrics, metrics_route
 from .observing import RouteNames, observed, watching
+from .openapi import openapi_route
 from .sampling import Sources
 
 _log: Final = logging.getLogger("keyturn.server")
@@ -111,6 +112,7 @@ def _routes(installation: Installation, auth: Keyturn, metrics: Metrics | None) 
     accounts = installation.accounts_over(auth.sessions)  # so that this process feels at once what it ends
     routes: list[BaseRoute] = [*health_routes(Readiness(checks_of(vitals)), settings)]
     routes += account_routes.routes(auth, accounts)
+    routes.append(openapi_route(auth, with_metrics=metrics is not None))
     if metrics is not None:
         routes.append(metrics_route(metrics, settings))
     return routes
