@@ -133,7 +133,8 @@ class Installation:
             from ..throttle.sqlalchemy import SqlAlchemyThrottle
 
             return SqlAlchemyThrottle(self.engine, limits)
-        return throttle.chosen("store", profile=self.config.settings.profile, store=self.config.store)
+        url = self.config.store  # a SQLite file of its own: counting never waits for a session's commit
+        return throttle.open(f"{url}.throttle" if database.sqlite_path(url) else url, limits)
 
     @cached_property
     def sessions(self) -> Any:
