@@ -18,6 +18,7 @@ PASSWORD = "Tr0ub4dor&3"
 LEAKS = {
     "refresh token": (f"cannot read {REFRESH}!", REFRESH[4:]),
     "a part of one": (f"cannot read {REFRESH[:20]}", REFRESH[4:20]),
+    "reset token": ("cannot read ktreset1.Zm9v-YmFyYmF6", "Zm9v-YmFyYmF6"),
     "access token": (f"bad token {ACCESS}.", ACCESS.rpartition(".")[2]),
     "a token's payload alone": (f"payload {ACCESS.split('.')[1]}", ACCESS.split(".")[1]),
     "bearer": ("Authorization field was Bearer abc.def-123", "abc.def-123"),

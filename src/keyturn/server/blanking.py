@@ -22,7 +22,7 @@ _NEAR_NAMES: Final = ("passw", "pwd", "secret", "token", "cookie", "authorizatio
 #: pattern, and what is written instead.
 _PATTERNS: Final = (
     (("private key",), r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*-----|\Z)", BLANK),
-    (("kt",), r"kt\d\.[\w-]{4,}", BLANK),
+    (("kt",), r"kt(?:reset)?\d\.[\w-]{4,}", BLANK),
     # base64url of `{"`: a JWT, or what is left of one.
     (("eyj",), r"eyJ[\w-]{4,}(?:\.[\w-]*)*", BLANK),
     (("basic", "bearer"), r"\b([Bb][Aa][Ss][Ii][Cc]|[Bb][Ee][Aa][Rr][Ee][Rr])[ \t]+(?!realm=)[\w.~+/=-]{4,}", rf"\1 {BLANK}"),

@@ -14,8 +14,8 @@ from ...keys import KeyRing
 from ...stores._rows import micros
 from ...stores._sqlite_schema import APPLICATION_ID, VERSION
 from .. import database
+from ..argon2id import COST
 from ..config import ServerConfig
-from ..hashing import COST
 from ..records import Account
 from ..records._rows import ACCOUNT_COLUMNS, CLIENT_COLUMNS, account_or_key, client_of
 from .asking import Asked, TroubleError, asked
