@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
+import click
 import pytest
 
+from keyturn.cli.commands import keyturn
 from scripts import pages
 
 ROOT = pages.ROOT
@@ -49,7 +51,7 @@ def test_the_blocks_of_a_page_run_one_after_the_other(
 
 def test_every_language_is_one_that_is_looked_at() -> None:
     told = {name for page in pages.pages() for name, _ in blocks(page)}
-    assert told <= {"python", "python run", "sh", "toml", "json", "text", "http", "js"}
+    assert told <= {"python", "python run", "sh", "toml", "json", "text", "http", "js", "console"}
 
 
 def test_the_readme_shows_the_quickstart_as_it_is() -> None:
@@ -75,7 +77,7 @@ def works(line: str) -> bool:
                 f"\n{extra} = [" in (ROOT / "pyproject.toml").read_text() for extra in ",".join(extras).split(",")
             )
         case "keyturn":
-            return rest == ["demo"]  # tests/cli/test_demo.py
+            return is_command(rest)  # tests/cli
         case "python":
             return rest[0] == "-m" and find_spec(rest[1]) is not None
         case "uvicorn":
@@ -86,6 +88,18 @@ def works(line: str) -> bool:
             return (ROOT / rest[0]).is_dir()
         case _:
             return line in (ROOT / "examples/curl.sh").read_text().splitlines()
+
+
+def is_command(words: list[str]) -> bool:
+    """Say whether there is such a command of the program, with such options."""
+    command: click.Command = keyturn
+    for word in words:
+        if isinstance(command, click.Group):
+            if word not in command.commands:
+                return False
+            command = command.commands[word]
+    options = {option for parameter in command.params for option in parameter.opts} | {"--help"}
+    return not isinstance(command, click.Group) and {word for word in words if word.startswith("--")} <= options
 
 
 def test_the_readme_calls_the_quickstart_with_lines_of_the_script() -> None:
