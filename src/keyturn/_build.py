@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from os import PathLike
 
 from . import keyrings
+from ._clients import Clients
 from ._colour import Caller
 from ._ends import Ends, Teller
 from ._flows import Flows, Report
@@ -65,7 +66,7 @@ def build_flows(
     floors: FloorMap,
     listeners: Iterable[Listener] = (),
     report: Report | None = None,
-    client_ids: Container[str] = frozenset(),
+    clients: Clients | None = None,
 ) -> Flows:
     """Give the flows over these parts."""
     seals = SealedRing(keys, settings.realm)
@@ -80,5 +81,5 @@ def build_flows(
         issuer=Issuer(settings=settings, seals=seals, entropy=chance.entropy),
         ends=Ends(settings=settings, store=store, clock=chance.clock, floors=floors, teller=teller),
         report=report,
-        client_ids=client_ids,
+        clients=clients,
     )

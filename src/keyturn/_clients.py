@@ -61,6 +61,14 @@ class Clients:
             raise StoreError(cause=f"clients.look_up raised {type(error).__name__}") from error
         return found if isinstance(found, RegisteredClient) else None
 
+    async def has(self, client_id: str) -> bool:
+        """Say whether a session may be of that client: of a registered one, or of none in particular.
+
+        Raises:
+            StoreError: it cannot be told right now.
+        """
+        return client_id == DEFAULT_CLIENT or await self.find(client_id) is not None
+
     async def _asked(self, client_id: str) -> Any:
         ask = partial(self._look_up, client_id)
         if self._colour is None:

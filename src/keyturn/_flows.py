@@ -5,7 +5,7 @@ The order is the same everywhere: the store's step, then the user, then the toke
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Container, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final, TypeAlias
@@ -14,20 +14,20 @@ from . import _admission, _policy
 from ._admission import Start
 from ._application import checked_principal
 from ._binding import BINDING_BYTES, binding_digest, new_binding
+from ._clients import Clients
 from ._colour import Caller
 from ._ends import NOWHERE, Ends, Origin, event
 from ._issuing import Issuer
 from ._policy import CatchUp, Presented, Recover, Refuse, Reissue, Reuse
 from ._refresh_token import SEED_BYTES, RefreshToken
 from .errors import (
-    BindingMismatchError,
     ConfigurationError,
     CredentialsError,
     KeyturnError,
+    RequestError,
     SessionEndedError,
     SessionLimitError,
     StoreError,
-    TokenError,
     TokenStaleError,
 )
 from .events import (
@@ -81,7 +81,7 @@ class Flows:
     issuer: Issuer
     ends: Ends
     report: Report | None = None
-    client_ids: Container[str] = frozenset()
+    clients: Clients | None = None
 
     # --- sign-in ---------------------------------------------------------------------------------------------------
 
@@ -94,10 +94,12 @@ class Flows:
             presented: a refresh token that the sign-in still carried. It is never adopted; its session is ended where
                 it is the same user's, and left alone where it is a stranger's (SE-01).
         """
-        if fault := _admission.subject_fault(principal, self.client_ids):
+        if fault := _admission.subject_fault(principal, self.clients or frozenset()):
             raise ConfigurationError([fault])
         if principal.disabled:
             raise CredentialsError
+        if self.clients is not None and not await self.clients.has(how.client_id):
+            raise RequestError("client_id is not registered.")
         how = replace(
             how, scope=_admission.checked_scope(how.scope, principal.scopes), client=_admission.bounded(how.client)
         )
@@ -139,6 +141,7 @@ class Flows:
             await self._check_scope(presented, scope)
         now = self.clock()
         session, fact = await self._step(presented, origin, now)
+        await self._require_client(session, now, origin)
         principal = await self._user_of(session, origin)
         pair = self.issuer.pair(session, presented.token.seed, principal, now=now, scope=scope)
         await self.ends.teller.tell(fact)
@@ -180,6 +183,7 @@ class Flows:
             case Recover(generation) if row is not None:
                 # Before it is counted: while users cannot be loaded no answer comes, and eight such would be an alarm.
                 # So would be claims that outgrew the access token.
+                await self._require_client(row, turn.now, origin)
                 principal = await self._load(row.subject)
                 if principal is not None:
                     self.issuer.check({**principal.claims, **row.claims}, turn.now)
@@ -202,7 +206,13 @@ class Flows:
             code=refusal.code, reason=refusal.reason, high=refusal.high,
         )  # fmt: skip
         await self.ends.teller.tell(fact)
-        raise _error_of(refusal)
+        raise _policy.error_of(refusal)
+
+    async def _require_client(self, session: Session, now: datetime, origin: Origin) -> None:
+        """Refuse the session of a program that is registered no more; its row is left as it is, should that be a slip."""
+        if self.clients is None or await self.clients.has(session.client_id):
+            return
+        await self._refuse(Refuse("session_ended", "client_removed"), session, now, origin)
 
     async def _alarm(self, reuse: Reuse, row: Session, now: datetime, origin: Origin) -> None:
         ended = await self.ends.end([row.id], EndReason.REUSE, origin)
@@ -270,6 +280,7 @@ class Flows:
         )  # fmt: skip
         session = await self._advance(turn) or await self._step_up_again(turn, presented)
         self.ends.announce([session.id], turn.to, _policy.announce_until(now, self.settings))
+        await self._require_client(session, now, origin)
         principal = await self._user_of(session, origin)
         pair = self.issuer.pair(session, presented.token.seed, principal, now=now, binding=binding)
         await self.ends.teller.tell(event(SessionSteppedUp, session, origin, now))
@@ -279,18 +290,8 @@ class Flows:
         row = await self.store.get(turn.id)
         decision = _policy.decide_refresh(row, presented, now=turn.now, settings=self.settings)
         if isinstance(decision, Refuse):
-            raise _error_of(decision)
+            raise _policy.error_of(decision)
         again = _policy.plan_again(turn, row)
         if again != turn and (session := await self._advance(again)):
             return session
         raise TokenStaleError(cause="not_current")
-
-
-def _error_of(refusal: Refuse) -> TokenError:
-    match refusal.code:
-        case "binding_mismatch":
-            return BindingMismatchError(cause=refusal.reason)
-        case "token_stale":
-            return TokenStaleError(cause=refusal.reason)
-        case _:
-            return SessionEndedError(refusal.reason)

@@ -13,6 +13,7 @@ from typing import Any, Final, TypeAlias
 
 from ._refresh_token import RefreshToken, seed_digest
 from ._turn import MAX_RECOVERIES, Changes, Turn
+from .errors import BindingMismatchError, SessionEndedError, TokenError, TokenStaleError
 from .session import MAX_GENERATION, Session, Transport, is_live
 from .settings import ACCESS_TOKEN_CEILING, UNREMEMBERED_IDLE, Settings
 
@@ -189,6 +190,17 @@ def _is_recoverable(session: Session, now: datetime, settings: Settings) -> bool
         and now < session.rotated_at + settings.recovery_window
         and session.recoveries < MAX_RECOVERIES
     )
+
+
+def error_of(refusal: Refuse) -> TokenError:
+    """Give the error that a refusal is raised as."""
+    match refusal.code:
+        case "binding_mismatch":
+            return BindingMismatchError(cause=refusal.reason)
+        case "token_stale":
+            return TokenStaleError(cause=refusal.reason)
+        case _:
+            return SessionEndedError(refusal.reason)
 
 
 # --- step-up, require, ends ----------------------------------------------------------------------------------------

@@ -52,15 +52,13 @@ class Service:
         throttle: how often is too often: ``Limits(…)`` counts in this process's memory; an address
             (``sqlite:///counters.db``, or ``"store"``: beside the sessions) counts for all workers together; a
             `Throttle`; None for nobody. Left out: `Limits` as they are, but nobody in the ``testing`` profile.
-        clients: registered programs; or a mapping of them by id, which is read at every request and may change
-            meanwhile. Where it has a method ``look_up(client_id)`` that gives a `RegisteredClient` or None, plain or
-            async, an id that is not in it is asked for there before it is refused.
+        clients: registered programs; or a mapping of them by id, which may change meanwhile. An id that is not in it is
+            asked for, before it is refused, at its method ``look_up(client_id)`` where it has one, plain or async.
         listeners: told what happened, one event each.
         reply_hooks: ``(request, reply, principal, session) -> Reply or None`` on login, refresh and logout.
         readers: further places where access tokens may be found, asked after the standard ones; never a cookie, since
             what they find is taken for a token that no browser sends by itself.
-        trusted_proxies: addresses and networks whose ``X-Forwarded-…`` fields are believed; ``"unix"`` for a proxy
-            that comes by a Unix socket.
+        trusted_proxies: addresses and networks whose ``X-Forwarded-…`` fields are believed; ``"unix"`` for a Unix socket.
         chance: the clock and the entropy.
 
     Raises:
@@ -250,12 +248,13 @@ class Service:
         if faults := self._faults(inputs):
             raise ConfigurationError(faults)
         call = self._caller(inputs.store)
+        clients = Clients(by_id(inputs.clients), call)
         clock = inputs.chance.clock
         verifier = Verifier(inputs.settings, inputs.keys, clock=clock)
         flows = build_flows(
             inputs.settings, inputs.store, inputs.keys, inputs.users,
             chance=inputs.chance, call=call, floors=verifier.floors, listeners=inputs.listeners,
-            report=verifier.report, client_ids=by_id(inputs.clients),
+            report=verifier.report, clients=clients,
         )  # fmt: skip
         guard = Guard(
             settings=inputs.settings, verifier=verifier, clock=clock, feed=inputs.store,
@@ -263,7 +262,7 @@ class Service:
         )  # fmt: skip
         core = Core(
             settings=inputs.settings, flows=flows, guard=guard, users=inputs.users, throttle=Asked(inputs.throttle, call),
-            clock=clock, call=call, clients=Clients(by_id(inputs.clients), call), proxies=inputs.proxies, reply_hooks=inputs.reply_hooks,
+            clock=clock, call=call, clients=clients, proxies=inputs.proxies, reply_hooks=inputs.reply_hooks,
         )  # fmt: skip
         return Parts(inputs=inputs, core=core, take_cookies=CookieTaker(inputs.settings.cookie_names))
 

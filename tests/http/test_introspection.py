@@ -269,7 +269,7 @@ def test_what_is_not_genuine_or_not_for_us_asks_no_store(of):
     assert front.store.calls == []
 
 
-@pytest.mark.ids("OA-04", "TOK-23")
+@pytest.mark.ids("OA-04")
 def test_a_bound_access_token_is_good_where_its_proof_is_forwarded():
     front = a_front()
     device = front.device()
@@ -365,7 +365,7 @@ def test_an_end_in_another_process_is_seen_at_once(reason):
         assert is_inactive(introspect(here, value))
 
 
-@pytest.mark.ids("OA-04", "SE-05")
+@pytest.mark.ids("OA-04")
 def test_a_change_of_roles_in_another_process_is_seen_at_once():
     store = BrokenStore()
     here, there = a_front(store=store), a_front(store=store)

@@ -8,6 +8,7 @@ from typing import Any
 from keyturn._admission import Start
 from keyturn._binding import presented_digest
 from keyturn._build import Chance, build_flows
+from keyturn._clients import Clients
 from keyturn._colour import Caller, call_blocking, drive
 from keyturn._flows import Flows, Outcome
 from keyturn._policy import Presented
@@ -22,7 +23,7 @@ from keyturn.settings import Settings
 from keyturn.testing.clock import ManualClock
 from keyturn.testing.entropy import CountingEntropy
 from keyturn.tokens import Claims
-from keyturn.users import Principal
+from keyturn.users import Principal, RegisteredClient
 from keyturn.verifier import Verifier
 from tests.support.rows import BROWSER
 
@@ -184,7 +185,7 @@ def a_desk(
         floors=verifier.floors,
         listeners=(*listeners, facts.append),
         report=verifier.report,
-        client_ids=client_ids,
+        clients=Clients({id_: RegisteredClient(id=id_) for id_ in client_ids}, call) if client_ids else None,
     )
     return Desk(
         settings=settings,

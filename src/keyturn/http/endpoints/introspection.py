@@ -13,7 +13,6 @@ from ...errors import RequestError, TokenError
 from ...messages import Reply, Request
 from ...session import Session
 from ...tokens import Claims
-from ...users import DEFAULT_CLIENT
 from .. import bodies, replies
 from ..core import Core
 from . import _client_proof, _common
@@ -45,7 +44,7 @@ async def _access_token(core: Core, request: Request, text: str) -> Mapping[str,
     except TokenError:
         return _INACTIVE
     session = await core.flows.ends.get(claims.session_id)
-    if session is None or not _stands(session, claims) or not await _has_client(core, claims.client_id):
+    if session is None or not _stands(session, claims) or not await core.clients.has(claims.client_id):
         return _INACTIVE
     shown = {**_common.shown_claims(claims), "jti": claims.token_id, "token_type": "Bearer"}
     return {**shown, "active": True}
@@ -54,10 +53,6 @@ async def _access_token(core: Core, request: Request, text: str) -> Mapping[str,
 def _stands(session: Session, claims: Claims) -> bool:
     """Say whether a session's row, which knows more than this process has read so far, lets a token of it stand."""
     return session.ended_at is None and session.access_floor <= claims.generation
-
-
-async def _has_client(core: Core, client_id: str) -> bool:
-    return client_id == DEFAULT_CLIENT or await core.clients.find(client_id) is not None
 
 
 # --- refresh tokens: the asking client's own ones -------------------------------------------------------------------

@@ -207,8 +207,12 @@ async def refuse_confidential(core: Core, presented: Presented) -> None:
         return
     session = await core.flows.ends.get(presented.token.session_id)
     client = await core.clients.find(session.client_id) if session is not None else None
-    if client is not None and client.secret_digest is not None:
+    if client is None or client.secret_digest is None:
+        return
+    if presented.transport == "body":
         raise RequestError("This session belongs to a client with a secret: refresh it at /token.")
+    # It got its secret after this sign-in: a page cannot prove it, so only a new sign-in helps.
+    raise SessionEndedError("client_has_secret")
 
 
 # --- step-up -------------------------------------------------------------------------------------------------------
