@@ -514,3 +514,35 @@ async def test_a_client_that_hangs_up_while_it_waits_makes_room(monkeypatch: pyt
         gate.open.set()
         assert [(await each).status_code for each in (first, third)] == [200, 200]
     server.hashing.close()
+
+
+@pytest.mark.anyio
+@pytest.mark.ids("AU-08", "AU-09")
+async def test_being_turned_away_for_others_sake_counts_as_no_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    server = a_server(Limits(login_per_user_and_address="3/hour"), Hashing(cost=CHEAP, limit=1, queue=1))
+    await server.accounts.create("ada", password=PASSWORD)
+    transport = httpx.ASGITransport(app=server.app)
+    async with httpx.AsyncClient(transport=transport, base_url=ISSUER, headers=PROGRAM) as client:
+        login = {"username": "ada", "password": PASSWORD, "transport": "body"}
+        tokens = (await client.post("/auth/login", json=login)).json()
+        gate = Gate(monkeypatch)
+        with monkeypatch.context() as patch:
+            patch.setattr(argon2id, "verify_secret", lambda *args: bool(gate.work()))
+            others = [asyncio.ensure_future(server.hashing.is_right(None, OTHER)) for _ in range(2)]
+            await until(lambda: server.hashing.waiting == 1)
+            bearer = {"authorization": f"Bearer {tokens['access_token']}"}
+            proof = {"password": PASSWORD, "refresh_token": tokens["refresh_token"]}
+            change = {"current_password": PASSWORD, "new_password": OTHER, "refresh_token": tokens["refresh_token"]}
+            for _ in range(5):
+                answers = [
+                    await client.post("/auth/login", json=login),
+                    await client.post("/auth/step-up", json=proof, headers=bearer),
+                    await client.post(CHANGE, json=change, headers=bearer),
+                ]
+                assert {answer.json()["detail"][:4] for answer in answers} == {"Many"}
+            gate.open.set()
+            await asyncio.gather(*others)
+        wrong = [await client.post("/auth/login", json={**login, "password": OTHER}) for _ in range(4)]
+        assert [answer.status_code for answer in wrong] == [401, 401, 401, 429], "wrong ones still do"
+        assert (await client.post("/auth/step-up", json=proof, headers=bearer)).status_code == 200
+    server.hashing.close()

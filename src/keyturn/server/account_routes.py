@@ -80,7 +80,8 @@ class Endpoints:
         await sign_in.refuse_confidential(core, presented)
         gone = client_gone(request.native)
         try:
-            proved = await self.accounts.prove(claims.subject, current, gone=gone)
+            proving = self.accounts.prove(claims.subject, current, gone=gone)
+            proved = await _common.tried(core, (attempt, admission), proving)
         except CredentialsError as error:
             await sign_in.tell_failed(core, request, "", error)
             raise
@@ -97,7 +98,8 @@ class Endpoints:
         # Each token has a count of its own beside the address's: nobody can use up another's.
         attempt = sign_in.attempt_of(core, request, "login", username=f"reset {token}")
         admission = await _common.admitted(core, attempt)
-        await self.accounts.use_reset(token, new, gone=client_gone(request.native))
+        using = self.accounts.use_reset(token, new, gone=client_gone(request.native))
+        await _common.tried(core, (attempt, admission), using)
         await _common.given_back(core, attempt, admission)
         return replies.no_content()
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
+from collections.abc import Coroutine
+from typing import Any, TypeVar
 
 from ..._binding import presented_digest
 from ..._ends import Origin
@@ -19,6 +20,7 @@ from ...users import Principal
 from .. import credentials, forgery, replies
 from ..core import Core
 
+T = TypeVar("T")
 _log = logging.getLogger("keyturn")
 
 
@@ -108,6 +110,15 @@ async def given_back(core: Core, attempt: Attempt, admission: Admission, browser
         await core.throttle.succeeded(attempt, admission, now=core.clock(), browser=known)
     except Exception as error:  # noqa: BLE001 - the session is there already, and its answer must not be lost
         _log.warning("a successful attempt could not be given back: %s", kind_and_place(error))
+
+
+async def tried(core: Core, counted: tuple[Attempt, Admission], answer: Coroutine[Any, Any, T]) -> T:
+    """Wait for an answer about a password; where it was not looked at, for too many come at once, nothing is counted."""
+    try:
+        return await answer
+    except ThrottledError:
+        await given_back(core, *counted)
+        raise
 
 
 def answer(core: Core, request: Request, outcome: Outcome) -> Reply:

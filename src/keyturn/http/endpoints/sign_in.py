@@ -124,7 +124,7 @@ async def admitted(
     attempt = attempt_of(core, request, "login", username=secret[0])
     try:
         admission = await _common.admitted(core, attempt)
-        principal = await authenticate(core, request, *secret)
+        principal = await _common.tried(core, (attempt, admission), authenticate(core, request, *secret))
         if principal is None or principal.disabled:
             raise CredentialsError
         return await _sign_in(core, request, principal, how, (attempt, admission), presented)
@@ -233,7 +233,8 @@ async def step_up(core: Core, request: Request, _last: str) -> Reply:
     attempt = attempt_of(core, request, "step_up", session_id=claims.session_id)
     admission = await _common.admitted(core, attempt)
     await refuse_confidential(core, presented)
-    if not await _proved(core, request, claims.subject, password, bodies.text(body, "username")):
+    proved = _proved(core, request, claims.subject, password, bodies.text(body, "username"))
+    if not await _common.tried(core, (attempt, admission), proved):
         error = CredentialsError("The password is not right.")
         await tell_failed(core, request, bodies.text(body, "username") or "", error)
         raise error
