@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from .http.bodies import TEXT_LIMIT
+from .http.bodies import MOST_FIELDS, TEXT_LIMIT
 from .session import ID_CHARACTERS
 
 Schema = dict[str, Any]
@@ -24,8 +24,9 @@ _ID: Final[Schema] = {
 #: What a text of a request may be: no NUL, and of bounded length.
 GIVEN: Final[Schema] = {"type": "string", "minLength": 1, "maxLength": TEXT_LIMIT, "pattern": r"^[^\u0000]*$"}
 PASSWORD: Final[Schema] = {**GIVEN, "format": "password"}
-#: A field of a form, which only the size of the whole bounds.
-FIELD: Final[Schema] = {"type": "string", "minLength": 1, "pattern": r"^[^\u0000]*$"}
+#: A field of a form, which only the size of the whole bounds; an empty one counts as absent (RFC 6749 section 3.2).
+MAYBE_FIELD: Final[Schema] = {"type": "string", "pattern": r"^[^\u0000]*$"}
+FIELD: Final[Schema] = {**MAYBE_FIELD, "minLength": 1}
 REFRESH_TOKEN: Final[Schema] = {**GIVEN, "description": "kt1.…"}
 
 
@@ -67,12 +68,19 @@ STEP_UP: Final = record(
     {"password": PASSWORD, "refresh_token": maybe(REFRESH_TOKEN), "username": maybe(GIVEN)}, ("password",)
 )
 LOGOUT: Final = record({"refresh_token": maybe(REFRESH_TOKEN)})
-_CLIENT: Final[Schema] = {"client_id": FIELD, "client_secret": {**FIELD, "format": "password"}}
-TOKEN_FORM: Final = record(
-    {"grant_type": {"const": "refresh_token", "type": "string"}, "refresh_token": FIELD, "scope": FIELD, **_CLIENT},
-    ("grant_type", "refresh_token"),
+#: A client proves itself by Basic, or by both of these.
+_CLIENT: Final[Schema] = {"client_id": MAYBE_FIELD, "client_secret": {**MAYBE_FIELD, "format": "password"}}
+_FORM: Final[Schema] = {
+    "additionalProperties": MAYBE_FIELD,  # ignored, but none may occur twice
+    "maxProperties": MOST_FIELDS,
+    "if": {"properties": {"client_secret": {"minLength": 1}}, "required": ["client_secret"]},
+    "then": {"properties": {"client_id": {"minLength": 1}}, "required": ["client_id"]},
+}
+_GRANT: Final[Schema] = {"const": "refresh_token", "type": "string"}
+TOKEN_FORM: Final = _FORM | record(
+    {"grant_type": _GRANT, "refresh_token": FIELD, "scope": MAYBE_FIELD, **_CLIENT}, ("grant_type", "refresh_token")
 )
-REVOKE_FORM: Final = record({"token": FIELD, "token_type_hint": FIELD, **_CLIENT}, ("token",))
+REVOKE_FORM: Final = _FORM | record({"token": FIELD, "token_type_hint": MAYBE_FIELD, **_CLIENT}, ("token",))
 
 CLAIMS: Final = record(
     {

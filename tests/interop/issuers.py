@@ -103,9 +103,11 @@ def issuing_behind_tls(folder: Path) -> Iterator[Issuer]:
     configure(folder, f'issuer = "{url}"')
     serving.make_certificate(folder, ["localhost"])
     trust = ssl.create_default_context(cafile=folder / "cert.pem")
-    with served(folder, users={"ada": PASSWORD}, roles=["read", "write"]) as server:
-        with serving.served(_proxy(server.address, "/id"), bound, tls=folder):
-            yield Issuer(folder, url, "ES256", server, folder / "cert.pem", trust)
+    with (
+        served(folder, users={"ada": PASSWORD}, roles=["read", "write"]) as server,
+        serving.served(_proxy(server.address, "/id"), bound, tls=folder),
+    ):
+        yield Issuer(folder, url, "ES256", server, folder / "cert.pem", trust)
 
 
 def configure(folder: Path, settings: str) -> None:
@@ -127,10 +129,11 @@ def _proxy(behind: str, path: str) -> Starlette:
             answer = await client.request(
                 request.method, behind + wanted, headers=headers, content=await request.body(), timeout=60
             )
-        kept = {name: value for name, value in answer.headers.items() if name not in {"transfer-encoding", "connection"}}
+        kept = {
+            name: value for name, value in answer.headers.items() if name not in {"transfer-encoding", "connection"}
+        }
         return Response(answer.content, answer.status_code, kept)
 
     methods = ["GET", "POST", "DELETE", "PUT", "PATCH", "OPTIONS"]
     return Starlette(routes=[Route(f"{path}/{{rest:path}}", forward, methods=methods),
                              Route("/.well-known/{rest:path}", forward)])  # fmt: skip
-

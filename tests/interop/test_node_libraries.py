@@ -99,7 +99,11 @@ def test_a_client_refreshes_with_oauth4webapi(issuer, oauth, proof):
     how = AS_PUBLIC if proof == "none" else as_proved(proof)
     first = issuer.sign_in(client_id=how["client_id"], scope="read write")
     second = oauth.ask("refresh", token=first["refresh_token"], **how)
-    assert (second["token_type"], second["scope"], second["session_id"]) == ("bearer", "read write", first["session_id"])
+    assert (second["token_type"], second["scope"], second["session_id"]) == (
+        "bearer",
+        "read write",
+        first["session_id"],
+    )
     assert second["refresh_token"] != first["refresh_token"]
     assert oauth.ask("validate", token=second["access_token"])["client_id"] == how["client_id"]
 

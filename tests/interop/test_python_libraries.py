@@ -148,7 +148,9 @@ class TestAuthlib:
 
 @pytest.mark.ids("OA-05", "KEY-02")
 def test_an_issuer_with_a_path_behind_tls_is_found_where_rfc_8414_says(issuer_behind_tls):
-    assert re.fullmatch(r"https://localhost:\d+/\.well-known/oauth-authorization-server/id", issuer_behind_tls.metadata_url)
+    assert re.fullmatch(
+        r"https://localhost:\d+/\.well-known/oauth-authorization-server/id", issuer_behind_tls.metadata_url
+    )
     assert issuer_behind_tls.metadata["issuer"] == issuer_behind_tls.url
     claims = read_by_pyjwt(issuer_behind_tls, issuer_behind_tls.sign_in()["access_token"])
     assert claims["iss"] == issuer_behind_tls.url

@@ -44,7 +44,7 @@ def test_a_new_key_is_found_by_those_who_verify(tmp_path, before, after):
     with issuing_at(folder, port, after) as issuer:
         old = issuer.sign_in()["access_token"]
         uri, copy = issuer.metadata["jwks_uri"], issuer.keys
-        pyjwt = jwt.PyJWKClient(uri, cooldown_duration=0)  # seven minutes are more than its half one
+        pyjwt = jwt.PyJWKClient(uri, cooldown_duration=0)  # by itself it asks anew every half minute at most
         assert pyjwt.get_signing_key_from_jwt(old).key_id == key_of(old)
         with (
             node_program(tmp_path / "jose", "jose", issuer, uri, before) as jose,
@@ -56,12 +56,12 @@ def test_a_new_key_is_found_by_those_who_verify(tmp_path, before, after):
             issuer.server.stop()
             run_keyturn(folder, "keys", "rotate", "--algorithm", after).check_returncode()
             let_seven_minutes_pass(folder / "keys")
-            with issuing_at(folder, port, after) as issuer:
-                new = issuer.sign_in()["access_token"]
+            with issuing_at(folder, port, after) as restarted:
+                new = restarted.sign_in()["access_token"]
                 assert key_of(new) != key_of(old)
-                assert {key_of(old), key_of(new)} <= {key["kid"] for key in issuer.keys["keys"]}
+                assert {key_of(old), key_of(new)} <= {key["kid"] for key in restarted.keys["keys"]}
                 for token in (old, new):
                     assert pyjwt.get_signing_key_from_jwt(token).key_id == key_of(token)
-                    assert oauth.ask("validate", token=token, olderKeys=copy)["iss"] == issuer.url
+                    assert oauth.ask("validate", token=token, olderKeys=copy)["iss"] == restarted.url
                 assert jose.ask("verify", token=old)["header"]["kid"] == key_of(old)
                 assert jose_after.ask("verify", token=new)["header"]["kid"] == key_of(new)
