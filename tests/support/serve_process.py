@@ -117,7 +117,7 @@ class Served:
         self._reader.start()
 
     def wait_until_ready(self) -> None:
-        """Wait until it has said where it listens, and answers there."""
+        """Wait until it has said where it listens, and says there that it is ready."""
         deadline = time.monotonic() + PATIENCE
         while not self.address:
             if found := _LISTENS.search(self.output):
@@ -126,7 +126,7 @@ class Served:
                 self._still_runs(deadline)
         while True:
             with suppress(OSError, http.client.HTTPException):
-                if self.call("GET", "/auth/jwks.json", timeout=5).status == 200:
+                if self.call("GET", "/health/ready", timeout=5).status == 200:
                     return
             self._still_runs(deadline)
 

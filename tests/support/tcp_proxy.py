@@ -16,9 +16,10 @@ class TcpProxy:
     Args:
         target: may be changed at any time; new connections lead there.
         delay: seconds that each piece of an answer waits.
+        port: where it listens; a free one where left out.
     """
 
-    def __init__(self, target: int) -> None:
+    def __init__(self, target: int, port: int = 0) -> None:
         self.target = target
         self.delay = 0.0
         self.lost_answers = 0
@@ -26,7 +27,7 @@ class TcpProxy:
         self._pairs: list[tuple[socket.socket, socket.socket]] = []
         self._threads: list[threading.Thread] = []
         self._lock = threading.Lock()
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=200)
+        self._listener = socket.create_server(("127.0.0.1", port), backlog=200)
         self.port: int = self._listener.getsockname()[1]
 
     def __enter__(self) -> Self:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 import time
 from collections.abc import Callable
@@ -188,6 +189,7 @@ def _bring_up_to_date(made: Engine, at: str | None, *, migrate: bool) -> None:
     if not migrate:
         state = "has no tables of ours" if at is None else f"is at {at}, and this program needs {newest}"
         raise ConfigurationError([f"the database {state}, and migrate is off: {_UPGRADE}"])
+    _log.info("bringing the tables up to date: from %s to %s", at or "nothing", newest)
     try:
         upgrade(made)
     except KeyturnError as error:

@@ -155,7 +155,7 @@ class Installation:
         Raises:
             ConfigurationError: something is in the way; it says what to do.
         """
-        _ = self.store  # an address that means nothing is refused before anything is made
+        _ = self.store, self.throttle  # an address that means nothing is refused before anything is made
         make_private(self.config.home)
         make_private(self.config.keys.parent)
         if (file := database.sqlite_path(self.config.store)) is not None:

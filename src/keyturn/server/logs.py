@@ -19,8 +19,8 @@ from .blanking import blanked, visible
 FIELDS: Final = "keyturn_fields"
 #: 64 bits of a digest: enough to tell the sessions of a log apart.
 _MARK_CHARACTERS: Final = 16
-#: Libraries that show values of rows, or keep access logs of their own, below this level.
-_QUIET: Final = {"sqlalchemy.engine": logging.WARNING, "uvicorn.access": logging.CRITICAL}
+#: Libraries that show values of rows, keep access logs of their own, or talk of themselves, below this level.
+_QUIET: Final = {"sqlalchemy.engine": logging.WARNING, "uvicorn.access": logging.CRITICAL, "alembic": logging.WARNING}
 #: What is written as it is in the text format; anything else stands in quotation marks.
 _PLAIN: Final = re.compile(r"[\w.:/@+{}-]+")
 _LEVELS: Final = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
