@@ -36,6 +36,7 @@ _ASYNCPG_ONLY: Final = ("statement_cache_size", "prepared_statement_cache_size")
 _ABSENT: Final = ("refused", "timeout", "timed out", "starting up", "shutting down", "resolve host", "not known",
     "no such file", "closed the connection", "lost connection")  # fmt: skip
 _UPGRADE: Final = "run `python -m keyturn.stores.sqlalchemy upgrade URL`, or write migrate = true in the table [server]"
+_log: Final = logging.getLogger("keyturn.server")
 
 
 def is_sql(url: str) -> bool:
