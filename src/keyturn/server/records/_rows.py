@@ -16,9 +16,6 @@ from . import Account, AccountState, ClientRecord
 
 Row: TypeAlias = tuple[Any, ...]
 
-#: The tables' columns, in the order that the functions here share. They are named for the fields.
-ACCOUNT_COLUMNS: Final = "subject, username, name_key, email, email_key, password_hash, state, roles, created_at, password_changed_at, version"
-CLIENT_COLUMNS: Final = "id, secret_digest, name, created_at"
 #: A column of 255 characters exists on every engine, and can be indexed there.
 LONGEST: Final = 255
 #: A PHC string of argon2id with a salt and a hash of 64 bytes each takes 230; what is longer is none.
@@ -125,12 +122,12 @@ def account_of(row: Sequence[Any]) -> Account:
     Raises:
         StoreError: the row cannot be understood; the cause names it by its subject, and shows no value of it.
     """
-    return Account(**_read(row, ACCOUNT_COLUMNS, _ACCOUNT, "account"))
+    return Account(**_read(row, _ACCOUNT, "account"))
 
 
 def client_of(row: Sequence[Any]) -> ClientRecord:
     """Give the client of a row; raises as `account_of` does, and names it by its id."""
-    return ClientRecord(**_read(row, CLIENT_COLUMNS, _CLIENT, "client"))
+    return ClientRecord(**_read(row, _CLIENT, "client"))
 
 
 def account_or_key(row: Sequence[Any]) -> Account | str:
@@ -141,14 +138,11 @@ def account_or_key(row: Sequence[Any]) -> Account | str:
         return str(row[_NAME_KEY_AT])
 
 
-_NAME_KEY_AT: Final = ACCOUNT_COLUMNS.split(", ").index("name_key")
-
-
-def _read(row: Sequence[Any], columns: str, readers: Mapping[str, Callable[[Any], Any]], kind: str) -> dict[str, Any]:
+def _read(row: Sequence[Any], readers: Mapping[str, Callable[[Any], Any]], kind: str) -> dict[str, Any]:
     values: dict[str, Any] = {}
-    for name, value in zip(columns.split(", "), row, strict=True):
+    for (name, read), value in zip(readers.items(), row, strict=True):
         try:
-            values[name] = readers[name](value)
+            values[name] = read(value)
         except (ValueError, TypeError, OverflowError, RecursionError):
             # Not chained: what a decoder says quotes the value.
             raise StoreError(cause=f"the row of {kind} {_told(row[0])} cannot be understood: its {name}") from None
@@ -208,6 +202,7 @@ def _version(value: Any) -> int:
     return int(value)
 
 
+#: How each column is read; in the order of the columns.
 _ACCOUNT: Final[Mapping[str, Callable[[Any], Any]]] = {
     "subject": _text,
     "username": _text,
@@ -227,3 +222,7 @@ _CLIENT: Final[Mapping[str, Callable[[Any], Any]]] = {
     "name": _name,
     "created_at": _time,
 }
+#: The tables' columns are named for the fields.
+ACCOUNT_COLUMNS: Final = ", ".join(_ACCOUNT)
+CLIENT_COLUMNS: Final = ", ".join(_CLIENT)
+_NAME_KEY_AT: Final = list(_ACCOUNT).index("name_key")

@@ -77,9 +77,11 @@ def open_to_read(path: str) -> sqlite3.Connection:
     Raises:
         sqlite3.Error: it cannot be opened.
     """
+    # Not "ro": the last connection that closes a file tidies up beside it, and that may be this one.
     connection = sqlite3.connect(
-        f"{Path(path).as_uri()}?mode=ro", uri=True, timeout=0, isolation_level=None, check_same_thread=False
+        f"{Path(path).as_uri()}?mode=rw", uri=True, timeout=0, isolation_level=None, check_same_thread=False
     )
+    connection.execute("PRAGMA query_only = 1")
     connection.text_factory = _text
     return connection
 

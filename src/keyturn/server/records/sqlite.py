@@ -68,6 +68,7 @@ class SqliteRecords:
 
     def close(self) -> None:
         """Finish what waits and close the file; blocks until that is done. A later call opens it again."""
+        self._is_made = False
         self._reader.close()
         self._writer.close()
 
