@@ -51,6 +51,14 @@ def at(home: Home, monkeypatch: pytest.MonkeyPatch, later: timedelta) -> None:
     monkeypatch.setattr(command, "utc_now", lambda: now)
 
 
+def wait_until_it_reads(pid: int) -> None:
+    """Python misses a Ctrl-C between a prompt and the reading of its answer, where no person is fast enough to press it."""
+    while not subprocess.run(["ps", "-o", "state=", "-p", str(pid)], capture_output=True, check=True).stdout.startswith(
+        b"S"
+    ):
+        pass
+
+
 # --- generate -----------------------------------------------------------------------------------------------------------
 
 
@@ -267,6 +275,7 @@ def test_an_id_that_looks_like_an_option_is_an_id(filled: Home, id_: str) -> Non
 def test_a_person_is_asked_and_what_they_say_counts(filled: Home, answer: str, code: int, left: str) -> None:
     with on_a_terminal(("keys", "remove", "0"), filled.environment, filled.folder) as terminal:
         terminal.read_until("[y/N]: ")
+        wait_until_it_reads(terminal.process.pid)
         terminal.type(answer if len(answer.encode()) == 1 and ord(answer) < 32 else answer + "\n")
         assert terminal.exit_code() == code
         assert "Traceback" not in terminal.said
