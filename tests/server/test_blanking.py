@@ -6,7 +6,7 @@ import time
 import pytest
 from hypothesis import given, strategies as st
 
-from keyturn.server.blanking import MOST_CHARACTERS, blanked, visible
+from keyturn.server.blanking import MOST_CHARACTERS, _searched, blanked, visible
 
 REFRESH = "kt1.AAEEHPqYW3dQxk1cYf9t0m2m1QAAAAFq8zS0pYlH3q3rE1bXh3G4v0aFt6rCk0W9t2Xw1e7u4Zs"
 ACCESS = "eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJ1LTEifQ.c2lnbmF0dXJlLXNpZ25hdHVyZQ"
@@ -86,3 +86,14 @@ def test_a_long_text_is_cut_and_a_hostile_one_takes_no_time():
 def test_a_visible_text_is_one_line_that_prints(text):
     assert visible(text).isprintable()
     assert not text.isprintable() or visible(text) == text
+
+
+@pytest.mark.ids("ST-01")
+@given(
+    st.lists(
+        st.sampled_from([*"kteyJ1.=:\"'$ -_/@bearB", "kt1.", "eyJa", "password", "Bearer ", "://", "cookie", '"d":"']),
+        max_size=20,
+    ).map("".join)
+)
+def test_the_short_way_finds_what_the_long_way_finds(text):
+    assert blanked(text) == _searched(text)

@@ -23,6 +23,7 @@ _MARK_CHARACTERS: Final = 16
 _QUIET: Final = {"sqlalchemy.engine": logging.WARNING, "uvicorn.access": logging.CRITICAL, "alembic": logging.WARNING}
 #: What is written as it is in the text format; anything else stands in quotation marks.
 _PLAIN: Final = re.compile(r"[\w.:/@+{}-]+")
+_encode: Final = json.JSONEncoder(ensure_ascii=True, default=str).encode
 _LEVELS: Final = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
 
@@ -97,7 +98,7 @@ class JsonFormatter(logging.Formatter):
         }
         if record.exc_info and record.exc_info[1] is not None:
             line["exception"] = blanked(told(record.exc_info[1]))
-        return json.dumps(line, ensure_ascii=True, default=str)
+        return _encode(line)
 
 
 class TextFormatter(logging.Formatter):
@@ -115,8 +116,7 @@ class TextFormatter(logging.Formatter):
 
 
 def _time(record: logging.LogRecord) -> str:
-    at = datetime.fromtimestamp(record.created, UTC)
-    return f"{at:%Y-%m-%dT%H:%M:%S}.{at.microsecond // 1000:03d}Z"
+    return datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _shown(value: object) -> object:
