@@ -14,6 +14,7 @@ from keyturn._colour import drive
 from keyturn.cli._moments import read_moment
 from tests.support.command_home import Home
 from tests.support.many_sessions import fill
+from tests.support.terminal import on_a_terminal
 
 NOW = datetime(2030, 3, 14, 12, tzinfo=UTC)
 TOMORROW = (datetime.now(UTC) + timedelta(days=1)).strftime("%Y-%m-%d")
@@ -181,6 +182,21 @@ def len_of(home: Home) -> int:
     with closing(sqlite3.connect(home.folder / "keyturn.db")) as connection:
         (count,) = connection.execute("SELECT count(*) FROM keyturn_session").fetchone()
         return int(count)
+
+
+def test_on_a_terminal_it_shows_how_far_it_is(home: Home) -> None:
+    with home.opened():
+        pass
+    fill(home.folder / "keyturn.db", over=30_000, living=0)
+    with on_a_terminal(("purge",), home.environment, home.folder) as shown:
+        assert shown.exit_code() == 0
+    counts = [
+        int(each.replace(",", "")) for each in re.findall(r"Deleting.*?([\d,]+) (?:\x1b\[\S+)?\d:\d\d:\d\d", shown.said)
+    ]
+    assert "Traceback" not in shown.said
+    assert counts == sorted(counts), shown.said
+    assert any(0 < count < 30_000 for count in counts), shown.said
+    assert "30,000 sessions deleted." in shown.said
 
 
 MEASURED = """

@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from keyturn import TokenPair
 from keyturn.errors import SessionEndedError
 from tests.support.command_home import Home
+from tests.support.terminal import on_a_terminal
 
 ESCAPES = "\x1b[2J\x1b]0;owned\x07\u202etxt\r\n"
 
@@ -187,6 +189,41 @@ def test_everybody_is_signed_out_only_when_it_is_confirmed(home: Home) -> None:
     assert home.run("sessions", "end-all", "--yes").stdout == "2 sessions ended.\n"
     assert [is_over(home, pair) for pair in pairs] == [True, True]
     assert home.run("sessions", "end-all", "--yes").stdout == "0 sessions ended.\n"
+
+
+@pytest.mark.parametrize(("answer", "over"), [("y\n", True), ("n\n", False), ("\n", False), ("\x03", False)])
+def test_on_a_terminal_it_is_asked_for(home: Home, answer: str, over: bool) -> None:
+    pair = home.sign_in("user-1")
+    with on_a_terminal(("sessions", "end-all"), home.environment, home.folder) as shown:
+        shown.read_until("[y/N]")
+        shown.type(answer)
+        assert (shown.exit_code() == 0) == over
+    assert "Traceback" not in shown.said
+    assert is_over(home, pair) == over
+
+
+@pytest.mark.parametrize("deaf", [False, True], ids=["it hears", "under nohup"])
+def test_a_terminal_that_closes_instead_of_an_answer_ends_nothing(home: Home, deaf: bool) -> None:
+    pair, errors = home.sign_in("user-1"), home.folder / "errors"
+    with on_a_terminal(("sessions", "end-all"), home.environment, home.folder, deaf=deaf, errors=errors) as shown:
+        waited = time.monotonic() + 60
+        while "[y/N]" not in errors.read_text():  # the question is asked on standard error
+            assert time.monotonic() < waited
+            time.sleep(0.02)
+        shown.hang_up()
+        assert shown.process.wait(60) != 0
+    assert "Traceback" not in errors.read_text()
+    assert not is_over(home, pair)
+
+
+def test_a_token_may_be_pasted_at_a_terminal(home: Home) -> None:
+    pair = home.sign_in("user-1")
+    with on_a_terminal(("sessions", "end", "-"), home.environment, home.folder) as shown:
+        shown.read_until("(it is not shown): ")
+        shown.type(pair.refresh_token + "\n")
+        assert shown.exit_code() == 0
+    assert pair.refresh_token[8:24] not in shown.said
+    assert is_over(home, pair)
 
 
 # --- usage ------------------------------------------------------------------------------------------------------------

@@ -238,13 +238,14 @@ def progress(doing: str, *, total: int | None = None) -> Generator[Callable[[int
         total: how many there will be, where that is known.
     """
     from rich.console import Console
-    from rich.progress import Progress
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
     console = Console(stderr=True)
     if not console.is_terminal:
         yield _told_nobody
         return
-    with Progress(console=console, transient=True) as shown:
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed:,}"), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as shown:
         task = shown.add_task(doing, total=total)
         yield lambda count: shown.update(task, completed=count)
 

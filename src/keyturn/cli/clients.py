@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from .._colour import drive
-from ..server.registry import ClientRegistry, new_client
+from ..server.registry import new_client
 from ._common import ConfigFile, Noun, config_option, installed, json_option, printable, refuse, say, table
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def add(config: ConfigFile, id: str, public: bool, name: str) -> None:  # noqa: 
     with installed(config) as opened:
         chance = opened.chance
         client, secret = new_client(id=id, name=name, public=public, entropy=chance.entropy, now=chance.clock())
-        drive(_registry(opened).add(client))
+        drive(opened.clients.add(client))
     if secret is None:
         say(f"{id} is registered. It is public: it has no secret.")
     else:
@@ -104,10 +104,6 @@ def remove(config: ConfigFile, id: str) -> None:  # noqa: A002 - the protocol's 
     the configuration can be removed only there.
     """
     with installed(config, makes=False) as opened:
-        if not drive(_registry(opened).remove(id)):
+        if not drive(opened.clients.remove(id)):
             refuse(f"There is no registered client {printable(id)}. Nothing was changed.")
     click.echo(f"{printable(id)} is removed.")
-
-
-def _registry(opened: Installation) -> ClientRegistry:
-    return ClientRegistry(opened.config.configuration.clients, opened.records, clock=opened.chance.clock)

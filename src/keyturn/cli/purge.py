@@ -18,9 +18,10 @@ if TYPE_CHECKING:
 
 _HELP: Final = f"""Delete the rows of sessions that are over: signed out, ended, idle for too long, or past their end.
 
-Rows of ended sessions stay until somebody purges them; nothing else depends on it, so once a day is plenty. The work is
-done in small steps, each committed at once: those who refresh meanwhile hardly wait, memory stays flat, and a purge that
-is stopped (Ctrl-C) has done what it has done. Begin it again and it goes on.
+A running server does so by itself every hour, for what has been over for a day (purge in [server] says how often). This
+is for all the rest: now, without a server, or as far back as you say. The work is done in small steps, each committed
+at once: those who refresh meanwhile hardly wait, memory stays flat, and a purge that is stopped (Ctrl-C) has done what
+it has done. Begin it again and it goes on.
 
 --before keeps what was over more recently, for those who look into incidents. It takes {EXAMPLES}. A date
 in the future deletes sessions that live: their users are signed out with the next refresh and nobody is told. So it has

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from datetime import datetime
+from getpass import getpass
 from typing import Any, Final
 
 import click
@@ -21,7 +23,6 @@ from ._common import (
     printable,
     progress,
     refuse,
-    say,
     table,
     yes_option,
 )
@@ -137,9 +138,16 @@ def _is_token(text: str) -> bool:
 
 def _line_of_input() -> str:
     if sys.stdin.isatty():
-        say("Paste a refresh token or a session id, then press Enter.")
-    line = sys.stdin.buffer.readline(_LONGEST_LINE).decode("ascii", "replace").strip()
+        line = _typed()
+    else:
+        line = sys.stdin.buffer.readline(_LONGEST_LINE).decode("ascii", "replace").strip()
     return line or refuse("Nothing was ended: standard input was empty.")
+
+
+def _typed() -> str:
+    with suppress(EOFError):
+        return getpass("Refresh token or session id (it is not shown): ").strip()
+    return ""
 
 
 def _ended(door: Any, session_id: str) -> str:
