@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from functools import partial
 from typing import Any, TypeAlias, cast
 
-from ._colour import Caller, Colour, drive
+from ._colour import Caller, Colour, drive, is_async
 from .errors import KeyturnError, StoreError
 from .users import DEFAULT_CLIENT, RegisteredClient
 
@@ -92,3 +92,12 @@ def taken(clients: Registered | Iterable[RegisteredClient]) -> Registered:
 def by_id(clients: Registered) -> Mapping[str, RegisteredClient]:
     """Give clients by their ids."""
     return clients if isinstance(clients, Mapping) else {client.id: client for client in clients}
+
+
+def living_faults(clients: Registered) -> list[str]:
+    """Say why a blocking door cannot ask for clients that come and go; empty where it can."""
+    colour: Colour | None = getattr(clients, "colour", None)
+    look_up = getattr(clients, "look_up", None)
+    if colour == "async" or (colour is None and look_up is not None and is_async(look_up)):
+        return ["clients.look_up awaits, but this door blocks: give it one that blocks"]
+    return []

@@ -12,6 +12,7 @@ from flask import Flask, Response, current_app, has_app_context, request
 from . import _flask_config, _wsgi
 from ._application import async_faults
 from ._build import Chance
+from ._clients import taken
 from ._colour import drive
 from ._doors import blocking_faults
 from ._flask_guards import response_of
@@ -46,7 +47,7 @@ class Extension:
         store: SessionStore | str | None = None,
         keys: Any = None,
         throttle: Choice = "default",
-        clients: Iterable[RegisteredClient] = (),
+        clients: Mapping[str, RegisteredClient] | Iterable[RegisteredClient] = (),
         listeners: Iterable[Listener] = (),
         reply_hooks: Iterable[ReplyHook] = (),
         readers: Iterable[Reader] = (),
@@ -60,7 +61,7 @@ class Extension:
             "trusted_proxies": tuple(trusted_proxies) or None,
         }  # fmt: skip
         self._more: dict[str, Any] = {
-            "clients": tuple(clients), "listeners": tuple(listeners),
+            "clients": taken(clients), "listeners": tuple(listeners),
             "reply_hooks": tuple(reply_hooks), "readers": tuple(readers), "chance": chance,
         }  # fmt: skip
         self._config_prefix = config_prefix

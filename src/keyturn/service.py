@@ -15,7 +15,7 @@ from typing import Any, Literal, TypeVar
 from . import stores
 from ._application import async_faults, client_faults
 from ._build import Chance, build_flows, open_keys
-from ._clients import Clients, by_id, taken
+from ._clients import Clients, by_id, living_faults, taken
 from ._colour import Bridge, Caller, call_blocking, resolve
 from ._doors import Asked, async_caller, blocking_faults, run_async, throttle_faults
 from ._proxies import UnnamedProxy, read_proxies
@@ -274,7 +274,7 @@ class Service:
         if self.door == "async":
             return faults
         called: list[Callable[..., Any]] = [*inputs.listeners, *inputs.reply_hooks]
-        blocking = [*blocking_faults(inputs.store), *throttle_faults(inputs.throttle)]
+        blocking = [*blocking_faults(inputs.store), *throttle_faults(inputs.throttle), *living_faults(inputs.clients)]
         return [*faults, *blocking, *async_faults(inputs.users, called)]
 
     def _caller(self, store: SessionStore) -> Caller:

@@ -6,16 +6,23 @@ from datetime import timedelta
 from types import SimpleNamespace
 
 import pytest
+from flask import Flask
 
+from keyturn import stores
+from keyturn._build import Chance
 from keyturn._colour import drive
 from keyturn._loading import load_configuration
-from keyturn.errors import StoreError
+from keyturn.errors import ConfigurationError, StoreError
+from keyturn.flask import Keyturn as FlaskKeyturn
+from keyturn.server import records
 from keyturn.server.records import Account, ClientRecord, TakenError
 from keyturn.server.registry import PAUSE, ClientRefusedError, ClientRegistry, clients_of, new_client
+from keyturn.starlette import Keyturn as StarletteKeyturn
 from keyturn.testing.clock import ManualClock
 from keyturn.testing.entropy import CountingEntropy
 from keyturn.users import RegisteredClient
-from tests.support.front import a_front, basic
+from tests.support import site
+from tests.support.front import KEYS, Members, a_front, basic, settings_with
 
 CLOCK = ManualClock()
 DIGEST = hashlib.sha256(b"x").hexdigest()
@@ -300,3 +307,51 @@ def test_a_configurations_clients_are_for_every_service(tmp_path):
     clients = clients_of(load_configuration(path, environment={}))
     assert clients == (RegisteredClient(id="shop-api", secret_digest=DIGEST),)
     assert a_front(clients=clients).service is not None
+
+
+# --- every door over a real table ----------------------------------------------------------------------------------
+
+
+def _asked_by_starlette(registry, clock):
+    client = site.visitor(site.starlette_app(site.a_site(kind=StarletteKeyturn, clients=registry, clock=clock).service))
+    return lambda proof: client.post("/auth/introspect", data={"token": "x"}, headers=proof).status_code
+
+
+def _asked_by_flask(registry, clock):
+    app = Flask(__name__)
+    chance = Chance(clock=clock, entropy=CountingEntropy())
+    FlaskKeyturn(
+        settings=settings_with(), users=Members(), store="memory:", keys=KEYS, clients=registry, chance=chance
+    ).init_app(app)
+    client = app.test_client()
+    return lambda proof: client.post("/auth/introspect", data={"token": "x"}, headers=proof).status_code
+
+
+@pytest.mark.ids("OA-02")
+@pytest.mark.parametrize("url", ["memory:", "sqlite:///{}/clients.db"])
+@pytest.mark.parametrize("asked_by", [_asked_by_starlette, _asked_by_flask])
+def test_every_door_finds_a_client_that_another_process_registered(asked_by, url, tmp_path):
+    url, clock = url.format(tmp_path), ManualClock()
+    if url != "memory:":
+        stores.open(url).close()  # makes the tables
+    table = records.open(url, colour="async" if asked_by is _asked_by_starlette else "sync")
+    elsewhere = table if url == "memory:" else records.open(url)
+    ask = asked_by(ClientRegistry([], table, clock=clock), clock)
+    client, secret = new_client(id="shop-api", entropy=CountingEntropy(), now=clock())
+    name, value = basic("shop-api", secret)
+    proof = {name.decode(): value.decode()}
+    try:
+        assert ask(proof) == 401
+        drive(elsewhere.add_client(client))
+        clock.advance(1)
+        assert ask(proof) == 200
+    finally:
+        elsewhere.close()
+        table.close()
+
+
+def test_a_door_that_blocks_refuses_a_table_that_awaits():
+    table = Table()
+    table.colour = "async"
+    with pytest.raises(ConfigurationError, match=r"clients\.look_up awaits"):
+        a_front(clients=ClientRegistry([], table))
