@@ -12,7 +12,7 @@ from typing import Any, Final
 from starlette.requests import Request as StarletteRequest
 from starlette.routing import Route as StarletteRoute
 
-from .._asgi import Body, Receive, Scope, Send, request_of, send_reply
+from .._asgi import Body, Receive, Scope, Send, noted, request_of, send_reply
 from ..errors import CredentialsError, RequestError, TokenMissingError, TokenStaleError
 from ..http import bodies, replies
 from ..http.core import Core
@@ -52,7 +52,7 @@ class _Mounted:
         body = Body(receive)
         native = StarletteRequest(scope, body.receive)
         reply = await self._auth.handle(request_of(self._auth, scope, native, body.read), self._route)
-        await send_reply(reply, send)
+        await send_reply(noted(reply, scope), send)
 
 
 @dataclass(frozen=True, slots=True)
