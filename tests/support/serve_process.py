@@ -24,10 +24,10 @@ _COMMAND = (sys.executable, "-W", "error", str(Path(sys.executable).with_name("k
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """An answer of the server's; `body` is read as JSON where it is."""
+    """An answer of the server's; `body` is read as JSON where it is, names of header fields in any case."""
 
     status: int
-    headers: Mapping[str, str]
+    headers: http.client.HTTPMessage
     text: str
 
     @property
@@ -78,9 +78,7 @@ class Served:
             sent |= {"Authorization": f"Bearer {token}"} if token else {}
             connection.request(method, path, raw, {**sent, **(headers or {})})
             answer = connection.getresponse()
-            return Answer(
-                status=answer.status, headers=dict(answer.getheaders()), text=answer.read().decode("utf-8", "replace")
-            )
+            return Answer(status=answer.status, headers=answer.headers, text=answer.read().decode("utf-8", "replace"))
         finally:
             connection.close()
 
