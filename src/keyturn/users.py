@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Awaitable, Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -79,3 +80,20 @@ class RegisteredClient:
 
     id: str
     secret_digest: str | None = field(default=None, repr=False)
+
+    @classmethod
+    def from_toml(
+        cls, path: str | os.PathLike[str], *, environment: Mapping[str, str] | None = None
+    ) -> tuple[RegisteredClient, ...]:
+        """Give the clients of a file's ``[[clients]]`` tables.
+
+        Args:
+            path: a TOML file, mostly ``keyturn.toml``.
+            environment: the process's own where left out; ``{}`` for the file alone.
+
+        Raises:
+            ConfigurationError: with every fault that was found, in the file's other tables too; no secret is shown.
+        """
+        from ._loading import load_configuration
+
+        return load_configuration(path, environment=environment).clients

@@ -11,12 +11,11 @@ from flask import Flask
 from keyturn import stores
 from keyturn._build import Chance
 from keyturn._colour import drive
-from keyturn._loading import load_configuration
 from keyturn.errors import ConfigurationError, StoreError
 from keyturn.flask import Keyturn as FlaskKeyturn
 from keyturn.server import records
 from keyturn.server.records import Account, ClientRecord, TakenError
-from keyturn.server.registry import PAUSE, ClientRefusedError, ClientRegistry, clients_of, new_client
+from keyturn.server.registry import PAUSE, ClientRefusedError, ClientRegistry, new_client
 from keyturn.starlette import Keyturn as StarletteKeyturn
 from keyturn.testing.clock import ManualClock
 from keyturn.testing.entropy import CountingEntropy
@@ -274,6 +273,16 @@ def test_what_is_added_is_known_and_what_is_removed_is_not():
     assert drive(one.registry.remove("shop-api")) is False
 
 
+def test_a_change_that_is_done_is_no_failure_because_nobody_could_look_afterwards():
+    """Whoever adds a client is shown its secret once: it must not be lost over a read."""
+    one = a_registry()
+    one.table.away = True
+    drive(one.registry.add(record("shop-api")))
+    assert set(one.table.rows) == {"shop-api"}
+    assert drive(one.registry.remove("shop-api")) is True
+    assert one.table.rows == {}
+
+
 def test_an_id_of_the_table_is_taken():
     one = a_registry(record("shop-api", DIGEST))
     with pytest.raises(TakenError):
@@ -304,7 +313,7 @@ def test_a_configurations_clients_are_for_every_service(tmp_path):
     path.write_text(
         f'[keyturn]\nissuer = "https://a.example"\n[[clients]]\nid = "shop-api"\nsecret_digest = "{DIGEST}"\n'
     )
-    clients = clients_of(load_configuration(path, environment={}))
+    clients = RegisteredClient.from_toml(path, environment={})
     assert clients == (RegisteredClient(id="shop-api", secret_digest=DIGEST),)
     assert a_front(clients=clients).service is not None
 

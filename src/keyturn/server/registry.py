@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, ItemsView, Iterable, Iterator, Mapping, ValuesView
+from contextlib import suppress
 from datetime import datetime, timedelta
 from itertools import count
 from typing import Final
@@ -12,7 +13,6 @@ from typing import Final
 from .._build import utc_now
 from .._client_tables import id_fault
 from .._colour import Colour
-from .._loading import Configuration
 from ..errors import KeyturnError, StoreError
 from ..users import DEFAULT_CLIENT, RegisteredClient
 from .records import ClientRecord, Records
@@ -30,11 +30,6 @@ class ClientRefusedError(KeyturnError):
 
     default_code = "client_refused"
     default_message = "This client cannot be registered."
-
-
-def clients_of(configuration: Configuration) -> tuple[RegisteredClient, ...]:
-    """Give the registered clients of a configuration's ``[[clients]]``."""
-    return configuration.clients
 
 
 def new_client(
@@ -168,7 +163,7 @@ class ClientRegistry(Mapping[str, RegisteredClient]):
         if await self._records.account(client.id) is not None:
             raise ClientRefusedError(f"{client.id} is the id of a user: a client may not have the same.")
         await self._records.add_client(client)
-        await self.refresh()
+        await self._look_again()
 
     async def remove(self, client_id: str) -> bool:
         """Remove a client from the table; False where there is none of that id.
@@ -182,8 +177,12 @@ class ClientRegistry(Mapping[str, RegisteredClient]):
         if client_id in self._configured:
             raise ClientRefusedError(f"{client_id} stands in the configuration: remove its [[clients]] there.")
         removed = await self._records.remove_client(client_id)
-        await self.refresh()
+        await self._look_again()
         return removed
+
+    async def _look_again(self) -> None:
+        with suppress(StoreError):  # what was asked for is done, and a new client's secret must not be lost over this
+            await self.refresh()
 
 
 def _registered(records: Iterable[ClientRecord]) -> dict[str, RegisteredClient]:
