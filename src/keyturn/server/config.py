@@ -108,7 +108,7 @@ def load(
         configuration = load_configuration(file, environment=environment, default_issuer=issuer)
     except ConfigurationError as error:
         raise ConfigurationError([*error.faults, *(fault for fault in faults if fault not in error.faults)]) from None
-    if not found:  # the issuer was named, so nobody asked
+    if not found and not faults:  # the issuer was named, so nobody asked
         found.update(_server_values({**configuration.rest.get("server", {}), **overrides}, faults))
     if faults:
         raise ConfigurationError(faults)

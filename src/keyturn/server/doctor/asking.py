@@ -59,8 +59,9 @@ class _Sql:
         from ...stores.sqlalchemy import _errors
 
         try:
-            streamed = self._connection.execution_options(yield_per=_STEP)
-            yield from map(tuple, streamed.execute(text(statement), values))
+            streamed = text(statement).execution_options(yield_per=_STEP)
+            with self._connection.execute(streamed, values) as result:
+                yield from map(tuple, result)
         except Exception as error:
             if not _errors.is_trouble(error):
                 raise
@@ -94,10 +95,20 @@ def asked(url: str) -> Generator[Asked]:
 
 
 def _opened(path: Path) -> sqlite3.Connection:
-    connection = open_to_read(str(path))
-    # What a server writes at this moment is waited for.
-    connection.execute("PRAGMA busy_timeout = 5000")
+    if in_use(path):
+        connection = open_to_read(str(path))
+        # What a server writes at this moment is waited for.
+        connection.execute("PRAGMA busy_timeout = 5000")
+        return connection
+    # Else even a look would leave two files behind (-wal, -shm), of whoever looked.
+    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True, isolation_level=None)
+    connection.text_factory = lambda raw: raw.decode(errors="surrogateescape")
     return connection
+
+
+def in_use(path: Path) -> bool:
+    """Say whether some process has a file of SQLite open to write, as far as can be seen."""
+    return path.with_name(f"{path.name}-wal").exists()
 
 
 @contextmanager

@@ -18,7 +18,8 @@ from ..argon2id import COST
 from ..config import ServerConfig
 from ..records import Account
 from ..records._rows import ACCOUNT_COLUMNS, CLIENT_COLUMNS, account_or_key, client_of
-from .asking import Asked, TroubleError, asked
+from ..records._sqlite_file import VERSION as RECORDS_VERSION
+from .asking import Asked, TroubleError, asked, in_use
 from .facts import AccountFacts, ClientFacts, DatabaseFacts, SessionFacts
 
 #: A key may begin to seal so much earlier by another process's clock.
@@ -60,6 +61,17 @@ def database_facts(
         return DatabaseFacts(), ()
     if path is not None and not path.exists():
         return DatabaseFacts(exists=False), ()
+    used = path is None or in_use(path)
+    found = _read(config, clock, ring, client_ids)
+    if found[0].trouble is not None and not used and path is not None and in_use(path):
+        # Some server began to write while we looked without waiting for anybody: what was seen may be torn.
+        return _read(config, clock, ring, client_ids)
+    return found
+
+
+def _read(
+    config: ServerConfig, clock: Callable[[], datetime], ring: KeyRing | None, client_ids: AbstractSet[str]
+) -> tuple[DatabaseFacts, Sequence[ClientFacts]]:
     try:
         with asked(config.store) as one:
             facts = _shape(one, config)
@@ -90,16 +102,24 @@ def _shape(one: Asked, config: ServerConfig) -> DatabaseFacts:
 def _file_shape(one: Asked) -> DatabaseFacts:
     ((owner,),) = one.rows("PRAGMA application_id")
     ((version,),) = one.rows("PRAGMA user_version")
+    newest = f"{VERSION:04}"  # spelled like the revisions of other databases, and ordered like numbers
     if owner == APPLICATION_ID:
-        return DatabaseFacts(at=str(version), newest=str(VERSION), trouble=_damage(one))
+        return DatabaseFacts(at=f"{version:04}", newest=newest, trouble=_damage(one) or _newer_records(one))
     if owner or version or any(one.rows("SELECT 1 FROM sqlite_master LIMIT 1")):
         return DatabaseFacts(trouble="the file holds something else than Keyturn's sessions.")
-    return DatabaseFacts(newest=str(VERSION))
+    return DatabaseFacts(newest=newest)
 
 
 def _damage(one: Asked) -> str | None:
     ((said,),) = one.rows("PRAGMA quick_check(1)")
     return None if said == "ok" else "the file is damaged: restore it from a copy."
+
+
+def _newer_records(one: Asked) -> str | None:
+    with suppress(TroubleError):  # no such table yet
+        ((version,),) = one.rows("SELECT version FROM keyturn_records")
+        return "a newer Keyturn made the accounts' tables: update this program." if version > RECORDS_VERSION else None
+    return None
 
 
 def _clock_off(one: Asked, clock: Callable[[], datetime]) -> timedelta | None:
