@@ -15,6 +15,7 @@ PUBLIC: dict[str, tuple[str, ...] | None] = {
     "keyturn.starlette": ("Keyturn", "Required", "Optional"),
     "keyturn.fastapi": ("Keyturn",),
     "keyturn.flask": ("Keyturn", "Extension", "Rule", "Required", "Optional", "Fresh"),
+    "keyturn.httpx": None,
     "keyturn.events": (
         "Event", "SessionStarted", "SessionRefreshed", "RefreshReissued", "RefreshRecovered", "RefreshRefused",
         "ReuseDetected", "StoreWentBack", "SessionSteppedUp", "SessionEnded", "RefreshRequired", "LoginFailed",
