@@ -65,5 +65,5 @@ def _folded(text: str) -> str:
 @cache  # read when the first password is set, and never by a server where none is
 def common_passwords() -> frozenset[str]:
     """Give the passwords of at least eight characters that are used most, folded."""
-    packed = files(__package__).joinpath(_FILE).read_bytes()
+    packed = files("keyturn.server").joinpath(_FILE).read_bytes()
     return frozenset(gzip.decompress(packed).decode("utf-8").split("\n")) - {""}
