@@ -272,6 +272,7 @@ class Flows:
             self.issuer.check(claims, now)  # before anything turns: a claim that cannot be signed loses nothing
         # The same for a user who cannot be loaded: older tokens would be dead, and no answer would bring the new ones.
         if (row := await self.store.get(presented.token.session_id)) is not None:
+            await self._require_client(row, now, origin)
             await self._load(row.subject)
         binding = new_binding(self.entropy(BINDING_BYTES)) if rebind and presented.binding is not None else None
         turn = _policy.plan_step_up(
@@ -280,7 +281,6 @@ class Flows:
         )  # fmt: skip
         session = await self._advance(turn) or await self._step_up_again(turn, presented)
         self.ends.announce([session.id], turn.to, _policy.announce_until(now, self.settings))
-        await self._require_client(session, now, origin)
         principal = await self._user_of(session, origin)
         pair = self.issuer.pair(session, presented.token.seed, principal, now=now, binding=binding)
         await self.ends.teller.tell(event(SessionSteppedUp, session, origin, now))

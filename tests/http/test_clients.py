@@ -15,7 +15,7 @@ from keyturn.events import RefreshRefused
 from keyturn.http.endpoints import _client_proof
 from keyturn.session import EndReason
 from keyturn.users import Principal, RegisteredClient
-from tests.support.front import CLIENTS, ISSUER, SECRET, a_front, basic, settings_with
+from tests.support.front import CLIENTS, ISSUER, PASSWORD, SECRET, a_front, basic, settings_with
 
 GRANT = {"grant_type": "refresh_token"}
 PATHS = ["/auth/token", "/auth/revoke", "/auth/introspect"]
@@ -228,6 +228,14 @@ def test_a_client_with_a_secret_gets_no_cookie_session_which_nothing_could_refre
     assert front.members.hashed == 0
 
 
+@pytest.mark.ids("RT-10")
+def test_a_sign_in_for_a_client_that_is_not_registered_costs_no_hash():
+    front = a_front()
+    form = {"username": "alice", "password": "x", "transport": "body", "client_id": "shop-appi"}
+    assert front.send("POST", "/auth/login", json=form).seen == (400, "invalid_request")
+    assert front.members.hashed == 0
+
+
 @pytest.mark.ids("RT-10", "OA-02")
 def test_a_client_that_becomes_confidential_must_prove_its_sessions_from_then_on():
     clients = {"shop-web": RegisteredClient(id="shop-web")}
@@ -275,6 +283,15 @@ def test_a_removed_clients_sessions_refresh_nowhere(removed):
     refusals = [fact for fact in front.facts if isinstance(fact, RefreshRefused)]
     assert {fact.reason for fact in refusals} == {"client_removed"}
     assert devices["own"].refresh().status == 200
+
+
+@pytest.mark.ids("RT-10")
+def test_a_removed_clients_sessions_are_not_stepped_up_and_nothing_turns(removed):
+    front, devices, _ = removed
+    before = front.picture()
+    body = {"password": PASSWORD, "refresh_token": devices["web"].refresh_token}
+    assert devices["web"].call("POST", "/auth/step-up", json=body).seen == (401, "session_ended")
+    assert front.picture() == before
 
 
 @pytest.mark.ids("RT-10")
@@ -455,6 +472,17 @@ def test_a_copy_for_tests_sees_the_same_clients():
     with front.service.override(settings=settings_with(docs_login=True)):
         living.table["shop-api"] = CLIENTS[1]
         assert ask(front, "/auth/introspect", OWN).status == 200
+
+
+@pytest.mark.ids("ST-05")
+def test_trouble_of_ours_is_told_to_the_log_as_it_was():
+    class Away(Living):
+        def look_up(self, client_id):
+            raise StoreError(cause="the table is away")
+
+    with pytest.raises(StoreError) as caught:
+        drive(a_front(clients=Away()).service._parts.core.clients.find("shop-api"))
+    assert caught.value.cause == "the table is away"
 
 
 def test_a_service_says_that_its_store_is_away_and_not_that_a_client_is_unknown():
