@@ -47,7 +47,7 @@ class World:
         self.monotonic = Monotonic()
         app = starlette_app(
             self.site.service, Route("/away", self.away), Route("/echo", self.echo, methods=["GET", "POST"]),
-            Route("/picky", self.picky, methods=["GET", "POST"]),
+            Route("/picky", self.picky, methods=["GET", "POST"]), Route("/again", self.again),
         )  # fmt: skip
         self.app = self.counting(app)
 
@@ -73,6 +73,10 @@ class World:
 
     async def picky(self, _request: Request) -> Response:
         return Response(status_code=401, headers={"WWW-Authenticate": 'Bearer error="invalid_token"'})
+
+    async def again(self, _request: Request) -> Response:
+        challenge = 'Bearer error="insufficient_user_authentication", max_age=300'  # RFC 9470
+        return Response(status_code=401, headers={"WWW-Authenticate": challenge})
 
     def auth(self, **more) -> KeyturnAuth:
         who = {} if {"refresh_token", "tokens"} & more.keys() else {"username": "alice", "password": PASSWORD}
@@ -187,6 +191,8 @@ def test_other_refusals_are_none_of_its_business(world):
     with world.client() as client:
         assert client.get("/nowhere").status_code == 404
         assert client.delete("/auth/sessions/unknown").status_code == 404
+        assert client.get("/again").status_code == 401
+    assert world.asked["/again"] == 1
     assert world.refreshes == 0
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Literal, assert_type
 
+import httpx
 from fastapi import Depends, FastAPI, Request, Response, Security, WebSocket
 from fastapi.responses import RedirectResponse
 from flask import Blueprint, Flask, Response as FlaskResponse, redirect
@@ -47,6 +48,7 @@ from keyturn import (
     starlette as for_starlette,
 )
 from keyturn.events import ReuseDetected, SessionEnded, SessionStarted
+from keyturn.httpx import KeyturnAuth, TokenStore
 from keyturn.keyrings.directory import DirectoryKeys
 from keyturn.stores.memory import MemoryStore
 from keyturn.stores.sqlite import SqliteStore
@@ -398,3 +400,21 @@ class OwnThrottle:
 
 
 counting: Throttle = OwnThrottle()
+
+
+class OwnTokens:
+    """A program's own place for its refresh token."""
+
+    def load(self) -> str | None:
+        """Give nothing."""
+
+    def save(self, token: str | None) -> None:
+        """Keep nothing."""
+
+
+def program() -> tuple[httpx.Client, httpx.AsyncClient]:
+    """Every way for a program to sign in."""
+    kept: TokenStore = OwnTokens()
+    ada = KeyturnAuth("https://id.example.org", username="ada", password=lambda: "from a vault", tokens=kept)
+    session = KeyturnAuth("https://id.example.org", refresh_token="kt1.", origins=["https://api.example.org"])
+    return httpx.Client(auth=ada), httpx.AsyncClient(auth=session)

@@ -89,6 +89,10 @@ def document(settings: Settings, *, with_metrics: bool = True) -> dict[str, Any]
         paths.setdefault(path, {})[method.lower()] = _written(operation, tag)
     if urlsplit(settings.issuer).path.strip("/"):  # RFC 8414 section 3.1: before the issuer's path, not below it
         paths[_metadata_path(settings)]["servers"] = [{"url": origin_of(settings.issuer)}]
+    if with_metrics:  # to whoever asks for it
+        paths[metrics.PATH]["get"]["responses"]["200"]["content"]["application/openmetrics-text"] = {
+            "schema": schemas.TEXT
+        }
     _add_other_proofs(paths, settings)
     return {
         "openapi": "3.1.0",
