@@ -31,7 +31,7 @@ class Answers:
 
 def text_of(answers: Answers) -> str:
     """Give the file's text."""
-    text = files(__package__).joinpath("keyturn.toml").read_text(encoding="utf-8")
+    text = files("keyturn.server").joinpath("keyturn.toml").read_text(encoding="utf-8")
     lines = {
         "@issuer@": _line("issuer", answers.issuer, "http://127.0.0.1:8000"),
         "@store@": _line("store", answers.store, "sqlite:///keyturn.db"),
