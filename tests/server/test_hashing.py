@@ -222,6 +222,32 @@ async def test_who_finds_the_queue_full_is_told_at_once_when_to_come_again(monke
 
 @pytest.mark.anyio
 @pytest.mark.ids("AU-09")
+async def test_those_who_are_turned_away_are_not_sent_back_all_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    gate = Gate(monkeypatch)
+    time = [1000.0]
+    hashing = Hashing(limit=1, queue=1, timer=lambda: time[0])
+    waiting = [asyncio.ensure_future(hashing.make(PASSWORD)) for _ in range(2)]
+    await until(lambda: hashing.waiting == 1)
+
+    async def turned_away() -> int:
+        with pytest.raises(BusyError) as caught:
+            await hashing.make(PASSWORD)
+        return int(caught.value.headers["Retry-After"])
+
+    told = [await turned_away() for _ in range(1000)]
+    assert told == sorted(told)
+    assert (told[0], told[99], told[-1]) == (1, 11, 60), (
+        "a tenth of a second for each until one was timed; a minute at most"
+    )
+    time[0] += 3600
+    assert await turned_away() == 1, "what was promised long ago is forgotten"
+    gate.open.set()
+    await asyncio.gather(*waiting)
+    hashing.close()
+
+
+@pytest.mark.anyio
+@pytest.mark.ids("AU-09")
 async def test_they_are_served_in_the_order_they_came() -> None:
     hashing = Hashing(cost=CHEAP, limit=1)
     served: list[int] = []

@@ -39,10 +39,10 @@ Gone: TypeAlias = Callable[[], Awaitable[None]]
 #: processor and a sign-in fifty, and the one must not wait for the other. A third of the weight; on a machine that other
 #: programs keep busy, sign-ins still get their share.
 _NICE: Final = 5
+#: Seconds; whoever would have to wait longer tries in between.
+_LONGEST_WAIT: Final = 60.0
 #: A guess until the first hash was timed.
 _FIRST_GUESS: Final = 0.1
-
-
 #: What other servers kept. More kinds are a prefix and a function each.
 OLD_HASHES: Final[Mapping[str, Check]] = MappingProxyType({"$scrypt$": is_scrypt_password})
 
@@ -93,6 +93,7 @@ class Hashing:
         self._entropy = entropy
         self._timer = timer
         self._seconds = _FIRST_GUESS
+        self._promised = 0.0
         self._waiters: deque[asyncio.Future[None]] = deque()
         self._threads: ThreadPoolExecutor | None = None
         # Nobody's: what is compared where there is no hash, for the same work. Its digest is of no password.
@@ -199,7 +200,10 @@ class Hashing:
             self.running -= 1
 
     def _until_there_is_room(self) -> timedelta:
-        return timedelta(seconds=(len(self._waiters) / 2 + 1) * self._seconds / self.limit)
+        """Give each who is turned away a later time, as if they queued outside: else they come back all at once."""
+        now, each = self._timer(), self._seconds / self.limit
+        self._promised = min(max(self._promised, now + len(self._waiters) * each) + each, now + _LONGEST_WAIT)
+        return timedelta(seconds=self._promised - now)
 
 
 def _loop() -> asyncio.AbstractEventLoop | None:
