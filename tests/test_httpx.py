@@ -265,13 +265,34 @@ def test_threads_and_the_tasks_of_two_loops_share_one_session(world):
     assert world.asked == {"/auth/login": 1, "/me": 15}
 
 
+async def silence(scope, receive, send):
+    """Answer nothing for as long as the client waits."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
 @pytest.mark.anyio
-async def test_a_task_that_gives_up_in_the_middle_leaves_the_way_free(world):
+async def test_a_task_that_gives_up_while_it_asks_leaves_the_way_free(world):
+    world.in_trouble["/auth/login"] = silence
     async with httpx.AsyncClient(auth=world.auth(), base_url=world.issuer, trust_env=False) as client:
-        with anyio.move_on_after(0.001):
-            await client.get("/me")
+        async with anyio.create_task_group() as group:
+            group.start_soon(client.get, "/me")
+            with anyio.fail_after(20):
+                while not world.asked["/auth/login"]:  # noqa: ASYNC110 - the server runs in a thread
+                    await anyio.sleep(0.01)
+            group.cancel_scope.cancel()
+        world.in_trouble.clear()
         with anyio.fail_after(20):
             assert (await client.get("/me")).status_code == 200
+
+
+def test_a_thread_whose_patience_ends_while_it_asks_leaves_the_way_free(world):
+    world.in_trouble["/auth/login"] = silence
+    with world.client() as client:
+        with pytest.raises(httpx.ReadTimeout):
+            client.get("/me", timeout=0.3)
+        world.in_trouble.clear()
+        assert client.get("/me").status_code == 200
 
 
 def test_those_who_waited_for_a_refusal_take_it_and_do_not_ask_again():
