@@ -26,6 +26,7 @@ from keyturn.server.doctor.reading import is_weak_hash, summed
 from keyturn.server.doctor.trial import failed_keys
 from keyturn.settings import Settings
 from tests.support.command_home import Home
+from tests.support.serve_process import served
 from tests.support.servers import MariadbServer, PostgresqlServer
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC)
@@ -467,20 +468,36 @@ def test_every_fault_of_the_configuration_is_a_finding(home: Home) -> None:
 
 
 def test_a_refresh_key_whose_file_is_lost_is_found_by_the_sessions_that_it_sealed(home: Home) -> None:
-    home.sign_in("user-1")
-    home.run("keys", "rotate", "--purpose", "refresh")
-    _age(home, timedelta(minutes=30))
+    sealed_by_the_key_before(home)
+    assert "sealed before" not in whats(home, 0, "broken")
     (home.folder / "keys" / "refresh-0.json").unlink()
     assert "1 sessions live that were sealed before" in whats(home, 1, "broken")
 
 
-def _age(home: Home, by: timedelta) -> None:
-    """Let the sessions be older than they are."""
-    micros = by // timedelta(microseconds=1)
+def sealed_by_the_key_before(home: Home) -> None:
+    """Make a key two hours ago, a session half an hour ago, and another key now."""
+    home.run("keys", "generate")
+    first = home.folder / "keys" / "refresh-0.json"
+    made = (datetime.now(UTC) - timedelta(hours=2)).isoformat()
+    first.write_text(json.dumps({**json.loads(first.read_text()), "created_at": made, "signs_from": made}))
+    home.sign_in("user-1")
+    home.run("keys", "rotate", "--purpose", "refresh")
+    half_an_hour = 1_800_000_000  # microseconds
     with closing(sqlite3.connect(home.folder / "keyturn.db", isolation_level=None)) as connection:
         connection.execute(
-            "UPDATE keyturn_session SET created_at = created_at - ?, rotated_at = rotated_at - ?", (micros, micros)
+            "UPDATE keyturn_session SET created_at = created_at - ?, rotated_at = rotated_at - ?", [half_an_hour] * 2
         )
+
+
+def test_a_server_that_starts_says_so_too(home: Home) -> None:
+    sealed_by_the_key_before(home)
+    with served(home.folder) as well:
+        pass
+    (home.folder / "keys" / "refresh-0.json").unlink()
+    with served(home.folder) as ill:
+        pass
+    warning = "1 sessions live that were sealed before the oldest refresh key here began"
+    assert [any(warning in line for line in each.said) for each in (well, ill)] == [False, True]
 
 
 def test_lost_keys_of_live_sessions_are_broken(home: Home) -> None:

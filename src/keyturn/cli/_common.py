@@ -124,13 +124,10 @@ class Program(Noun):
         sys.exit(code if isinstance(code, int) else 0)
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command, and see that what it wrote arrives."""
+        """Run the command; quietly where the reader of what it writes has left."""
         try:
             with refusing():
-                try:
-                    return super().invoke(ctx)
-                finally:
-                    _flush()
+                return super().invoke(ctx)
         except OSError as trouble:
             if trouble.errno not in _GONE:
                 raise
@@ -244,10 +241,11 @@ def progress(doing: str, *, total: int | None = None) -> Generator[Callable[[int
     if not console.is_terminal:
         yield _told_nobody
         return
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed:,}"), TimeElapsedColumn())
+    # No count until one was told: a work that cannot tell its steps shows how long it takes.
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[told]}"), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as shown:
-        task = shown.add_task(doing, total=total)
-        yield lambda count: shown.update(task, completed=count)
+        task = shown.add_task(doing, total=total, told="")
+        yield lambda count: shown.update(task, completed=count, told=f"{count:,}")
 
 
 def _told_nobody(_count: int) -> None:
@@ -294,12 +292,6 @@ def _aborted(error: click.Abort) -> int:
     with suppress(OSError):
         click.echo("Nothing was changed.", err=True)
     return 1
-
-
-def _flush() -> None:
-    for stream in (sys.stdout, sys.stderr):
-        with suppress(AttributeError):  # `>&-` leaves none
-            stream.flush()
 
 
 def _let_go() -> None:

@@ -15,6 +15,7 @@ from .. import __version__
 from .._colour import drive
 from ..server import logs, remarks, running
 from ..server.config import ServerConfig
+from ..server.doctor import lost_keys
 from ..server.installation import Installation
 from ._common import ConfigFile, config_option, refuse, say
 
@@ -66,6 +67,8 @@ def _welcome(config: ServerConfig, address: str) -> None:
         users = bool(drive(installation.records.accounts(limit=1)))
     for line in remarks.welcome(config, version=__version__, address=address, users=users):
         say(line)
+    for finding in lost_keys(config):
+        say(f"Mind: {finding.what} {finding.remedy}")
 
 
 def why_no_port(host: str, port: int, trouble: OSError) -> str:

@@ -33,7 +33,7 @@ def about_keys(facts: Facts) -> Iterator[Finding]:
         return
     yield from _incomplete(ring)
     yield from _round_trips(facts, ring)
-    yield from _missing(facts, ring)
+    yield from missing_keys(facts)
     for key in ring.keys:
         yield from _about_one(facts, ring, key)
     yield from _places_left(ring)
@@ -77,7 +77,10 @@ def _round_trips(facts: Facts, ring: KeyRing) -> Iterator[Finding]:
         yield ok(_TOPIC, f"All {len(ring.keys)} keys sign and verify, or seal and open, what they should.")
 
 
-def _missing(facts: Facts, ring: KeyRing) -> Iterator[Finding]:
+def missing_keys(facts: Facts) -> Iterator[Finding]:
+    """Say which refresh keys are missing that sessions may still need."""
+    if (ring := facts.keys.ring) is None or not ring.keys:
+        return
     for gap in gaps(ring):
         yield weak(
             _TOPIC,

@@ -17,8 +17,8 @@ from ...errors import ConfigurationError
 from ...keyrings.directory import look
 from .. import database
 from ..config import ServerConfig
-from .facts import ClientFacts, Facts, FileFacts, KeyFacts
-from .reading import database_facts
+from .facts import ClientFacts, DatabaseFacts, Facts, FileFacts, KeyFacts
+from .reading import database_facts, session_facts
 from .trial import failed_keys
 
 #: An address that holds a password.
@@ -38,6 +38,22 @@ def gather(config: ServerConfig, chance: Chance = Chance()) -> Facts:  # noqa: B
     found, more = database_facts(config, chance.clock, ring=keys.ring, client_ids={each.id for each in clients})
     files = tuple(_files(config))
     return Facts(config=config, now=now, keys=keys, database=found, clients=(*clients, *more), files=files)
+
+
+def gather_lost(config: ServerConfig, chance: Chance = Chance()) -> Facts:  # noqa: B008 - a frozen value
+    """Gather what tells that a key file is missing, and no more.
+
+    Args:
+        config: whose.
+        chance: the clock.
+    """
+    now = chance.clock()
+    try:
+        ring = look(config.keys)
+    except ConfigurationError as error:
+        return Facts(config=config, now=now, keys=KeyFacts(faults=error.faults))
+    sessions = session_facts(config, now, ring)
+    return Facts(config=config, now=now, keys=KeyFacts(ring=ring), database=DatabaseFacts(sessions=sessions))
 
 
 def _keys(config: ServerConfig, chance: Chance, now: datetime) -> KeyFacts:

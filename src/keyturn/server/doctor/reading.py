@@ -69,6 +69,22 @@ def database_facts(
     return found
 
 
+def session_facts(config: ServerConfig, now: datetime, ring: KeyRing) -> SessionFacts | None:
+    """Give what the sessions' table alone tells; None where it cannot be read.
+
+    Args:
+        config: which database.
+        now: the time, aware UTC.
+        ring: the keys that are there.
+    """
+    path = database.sqlite_path(config.store)
+    if config.store.startswith("memory:") or (path is not None and not path.exists()):
+        return None
+    with suppress(TroubleError), asked(config.store) as one:
+        return _sessions(one, config, now, ring)
+    return None
+
+
 def _read(
     config: ServerConfig, clock: Callable[[], datetime], ring: KeyRing | None, client_ids: AbstractSet[str]
 ) -> tuple[DatabaseFacts, Sequence[ClientFacts]]:
