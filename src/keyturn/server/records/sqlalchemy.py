@@ -149,7 +149,7 @@ class SqlAlchemyRecords:
         """Keep the digest of a one-time reset token, in place of any other of that account."""
         refuse_unstorable_reset(digest, subject, expires_at)
         values = {"subject": subject, "digest": digest.hex(), "expires_at": micros(expires_at)}
-        await self._ask(partial(_write, statement=_ADD_RESET[self._name], values=values))
+        await self._ask(partial(_write, statement=_ADD_RESET[self._name], values=values), is_harmless=True)
 
     async def find_reset(self, digest: bytes, *, now: datetime) -> str | None:
         """Give the subject of a reset token that has not expired, and leave it."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
 from sqlalchemy import Connection, Engine, Pool
@@ -60,11 +62,13 @@ class Asking:
         """
         tries = 0
         while True:
+            attempt = _Attempt()
             try:
-                return await self._once(work, alone=alone)
+                return await self._once(work, alone, attempt)
             except Exception as error:
                 tries += 1
-                if is_said_again(error, tries, is_harmless=is_harmless, most=self._tries):
+                may_again = is_harmless or not attempt.may_be_done
+                if is_said_again(error, tries, is_harmless=may_again, most=self._tries):
                     continue
                 if is_trouble(error):
                     raise self._told(error) from None
@@ -93,39 +97,50 @@ class Asking:
         """Leave all connections to the parent."""
         return leave_to_parent(self.engine.sync_engine if isinstance(self.engine, AsyncEngine) else self.engine)
 
-    async def _once(self, work: Callable[[Connection], T], *, alone: bool) -> T:
+    async def _once(self, work: Callable[[Connection], T], alone: bool, attempt: _Attempt) -> T:  # noqa: FBT001 - private
         if isinstance(self.engine, AsyncEngine):
             self._loop = asyncio.get_running_loop()
-            return await self._awaited(self.engine, work, _LEVELS[alone])
+            return await self._awaited(self.engine, partial(_done, work=work, alone=alone, attempt=attempt))
+        done = partial(_blocking, self.engine, partial(_done, work=work, alone=alone, attempt=attempt))
         if self._hops and not CALLER_BLOCKS.get() and _running_loop() is not None:
-            return await asyncio.to_thread(_blocking, self.engine, work, _LEVELS[alone])
-        return _blocking(self.engine, work, _LEVELS[alone])
+            return await asyncio.to_thread(done)
+        return done()
 
-    async def _awaited(self, engine: AsyncEngine, work: Callable[[Connection], T], level: str) -> T:
+    async def _awaited(self, engine: AsyncEngine, done: Callable[[Connection], T]) -> T:
         async with asyncio.timeout(self._timeout), engine.connect() as connection:
-            await connection.execution_options(isolation_level=level)
-            try:
-                async with connection.begin():
-                    return await connection.run_sync(work)
-            except Exception as error:
-                if leads_nowhere(error):
-                    await connection.invalidate()
-                raise
+            return await connection.run_sync(done)
 
 
-_LEVELS = {True: "AUTOCOMMIT", False: "READ COMMITTED"}
+@dataclass
+class _Attempt:
+    """One try to do work; where the connection breaks before it may be done, it surely was not."""
+
+    may_be_done: bool = False
 
 
-def _blocking(engine: Engine, work: Callable[[Connection], T], level: str) -> T:
+def _blocking(engine: Engine, done: Callable[[Connection], T]) -> T:
     with engine.connect() as connection:
-        connection.execution_options(isolation_level=level)
-        try:
-            with connection.begin():
-                return work(connection)
-        except Exception as error:
-            if leads_nowhere(error):
-                connection.invalidate()
-            raise
+        return done(connection)
+
+
+def _done(connection: Connection, *, work: Callable[[Connection], T], alone: bool, attempt: _Attempt) -> T:
+    try:
+        connection.execution_options(isolation_level="AUTOCOMMIT" if alone else "READ COMMITTED")
+        if alone:
+            attempt.may_be_done = True
+            return work(connection)
+        return _together(connection, work, attempt)
+    except Exception as error:
+        if leads_nowhere(error):
+            connection.invalidate()
+        raise
+
+
+def _together(connection: Connection, work: Callable[[Connection], T], attempt: _Attempt) -> T:
+    with connection.begin():
+        result = work(connection)
+        attempt.may_be_done = True
+    return result
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:

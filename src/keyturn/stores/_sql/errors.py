@@ -22,6 +22,8 @@ _MISSING: Final = frozenset({"42P01", "42703", "1146", "1054"})  # a table or a 
 _DUPLICATE: Final = frozenset({"23505", "1062"})
 #: The connection is over, though a driver may not have noticed yet: it does not exist, it failed, the server shuts down.
 _LOST: Final = frozenset({"08003", "08006", "57P01", "57P02"})
+#: The same in PyMySQL's own words, which SQLAlchemy does not see where it sets a connection's level.
+_GONE: Final = frozenset({"0", "2006", "2013", "2055"})
 _READ_ONLY: Final = frozenset({"25006", "1290", "1792"})
 
 #: What the database takes back so often in a row meets more than bad luck, if not many change one and the same row.
@@ -78,6 +80,8 @@ def was_lost(error: BaseException) -> bool:
         return error.is_lost or code_of(error) in _LOST
     if isinstance(error, DBAPIError):
         return error.connection_invalidated or code_of(error) in _LOST
+    if type(error).__module__.partition(".")[0] in _DRIVERS and code_of(error) in _GONE:
+        return True
     # What asyncpg says past SQLAlchemy 2.0 of a connection that was cut while a statement was made ready.
     return type(error).__name__ == "InternalClientError"
 
