@@ -11,6 +11,7 @@ import pytest
 
 from keyturn import TokenPair
 from keyturn.errors import SessionEndedError
+from keyturn.server.logs import session_mark
 from tests.support.command_home import Home
 from tests.support.terminal import on_a_terminal
 
@@ -64,6 +65,7 @@ def test_as_json_it_has_the_names_of_the_route(home: Home) -> None:
     times = {name: row.pop(name) for name in ("created_at", "refreshed_at", "expires_at", "idle_expires_at")}
     assert row == {
         "id": pair.session_id, "client_id": "default", "device_name": "phone", "ip": "192.0.2.1", "user_agent": "UA",
+        "log_mark": session_mark(pair.session_id),
     }  # fmt: skip
     assert [value for value in times.values() if not value.endswith("Z")] == []
     assert times["created_at"] == times["refreshed_at"] < times["idle_expires_at"] < times["expires_at"]

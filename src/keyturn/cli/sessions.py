@@ -12,6 +12,7 @@ from typing import Any, Final
 import click
 
 from ..errors import TokenInvalidError
+from ..server.logs import session_mark
 from ..session import EndReason, Session
 from ._common import (
     ConfigFile,
@@ -28,9 +29,10 @@ from ._common import (
 )
 from ._who import Somebody, counted, somebody
 
-#: As GET /sessions names them, but for what only its caller can ask: which one is the current.
+#: As GET /sessions names them, but for what only its caller can ask, which one is the current; and as logs name them.
 COLUMNS: Final = (
     "id", "created_at", "refreshed_at", "expires_at", "idle_expires_at", "client_id", "device_name", "ip", "user_agent",
+    "log_mark",
 )  # fmt: skip
 #: For people: the moment after which no refresh is possible any more is enough.
 _SHOWN: Final = ("id", "created", "refreshed", "expires", "device", "address", "browser")
@@ -53,7 +55,8 @@ def sessions() -> None:
 _LIST_HELP: Final = """List the live sessions of a user, oldest first.
 
 EXPIRES is the moment after which no refresh is possible any more, unless one comes before. Names of devices and
-browsers were chosen by clients: what a terminal would obey is spelled out.
+browsers were chosen by clients: what a terminal would obey is spelled out. --json has besides what logs call a session
+(log_mark).
 
 \b
     keyturn sessions list ada
@@ -82,7 +85,7 @@ def _rows(found: Sequence[Session]) -> Iterator[tuple[Any, ...]]:
     for one in found:
         yield (
             one.id, one.created_at, one.rotated_at, one.expires_at, one.idle_expires_at, one.client_id,
-            one.device_name, one.ip, one.user_agent,
+            one.device_name, one.ip, one.user_agent, session_mark(one.id),
         )  # fmt: skip
 
 
