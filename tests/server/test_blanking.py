@@ -17,7 +17,6 @@ PASSWORD = "Tr0ub4dor&3"
 
 LEAKS = {
     "refresh token": (f"cannot read {REFRESH}!", REFRESH[4:]),
-    "reset token": ("token ktreset1.Zm9vYmFyYmF6cXV4Zm9vYmFyYmF6 is over", "Zm9vYmFyYmF6"),
     "a part of one": (f"cannot read {REFRESH[:20]}", REFRESH[4:20]),
     "reset token": ("cannot read ktreset1.Zm9v-YmFyYmF6", "Zm9v-YmFyYmF6"),
     "access token": (f"bad token {ACCESS}.", ACCESS.rpartition(".")[2]),
