@@ -127,6 +127,7 @@ def test_a_configuration_elsewhere_is_named_in_what_it_says(tmp_path):
         ('[keyturn]\nissuer = "https://id.example.org"\n', "name it in trusted_proxies"),
         ('[server]\nhost = "0.0.0.0"\n', "which means this machine only"),
         ('[server]\nstore = "memory:"\n', "everybody is signed out"),
+        ('[server]\ncounters = "memory:"\nworkers = 2\n', "counts attempts by itself"),
         ("", None),
         ('[keyturn]\nissuer = "https://id.example.org"\n[server]\ntrusted_proxies = ["127.0.0.1"]\n', None),
     ],
@@ -230,6 +231,12 @@ def test_a_database_of_a_newer_version_is_said(kind, tmp_path, request):
     assert "99" in said
 
 
+def test_workers_that_could_share_nothing_are_refused(tmp_path):
+    said = refused(tmp_path, "--workers", "2", KEYTURN_SERVER__STORE="memory:")
+    assert "2 workers cannot share" in said
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.ids("KEY-08")
 def test_a_key_that_others_may_read_is_said(tmp_path):
     with served(tmp_path):
@@ -281,6 +288,35 @@ def test_nobody_needs_to_read_what_it_says(tmp_path):
             process.send_signal(signal.SIGTERM)
             code = process.wait(30)
     assert code in (0, 141)
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_terminal_that_is_closed_stops_the_server_in_order(workers, tmp_path):
+    with served(tmp_path, "--workers", workers) as server:
+        pids = server.workers
+        for pid in {server.process.pid, *pids}:  # as the system does
+            os.kill(pid, signal.SIGHUP)
+        assert server.process.wait(60) == 0
+        for pid in pids:
+            with pytest.raises(ProcessLookupError):
+                os.kill(pid, 0)
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_server_that_was_told_not_to_mind_goes_on(workers, tmp_path):
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # what `nohup` does, for its children
+    try:
+        server = start(tmp_path, "--port", "0", "--workers", workers)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    try:
+        server.wait_until_ready()
+        for pid in {server.process.pid, *server.workers}:
+            os.kill(pid, signal.SIGHUP)
+        time.sleep(1)  # so long it would have stopped
+        assert server.call("GET", "/health/live").status == 200
+    finally:
+        assert server.stop() == 0
 
 
 def test_logs_are_lines_of_json_and_uvicorns_own_access_log_is_off(tmp_path):

@@ -155,6 +155,7 @@ class Installation:
         Raises:
             ConfigurationError: something is in the way; it says what to do.
         """
+        _refuse_unshared(self.config)
         _ = self.store, self.throttle  # an address that means nothing is refused before anything is made
         make_private(self.config.home)
         make_private(self.config.keys.parent)
@@ -197,6 +198,12 @@ class Installation:
             "engine",
         )
         return [self.__dict__.pop(name) for name in names if self.__dict__.get(name) is not None]
+
+
+def _refuse_unshared(config: ServerConfig) -> None:
+    if config.workers > 1 and config.store.startswith("memory:"):
+        fault = f"the store is memory, which {config.workers} workers cannot share: use one, or sqlite:///keyturn.db"
+        raise ConfigurationError([fault])
 
 
 def _call(part: Any, *names: str) -> Any:

@@ -67,6 +67,8 @@ def _about_issuer(config: ServerConfig) -> Iterator[str]:
 def _about_store(config: ServerConfig) -> Iterator[str]:
     if config.store.startswith("memory:"):
         yield "the store is memory: when the server stops, everybody is signed out and all users are gone"
+    if config.counters.startswith("memory:") and config.workers > 1:
+        yield f"each of the {config.workers} workers counts attempts by itself, so that many more are let through"
 
 
 def is_loopback(host: str) -> bool:

@@ -21,6 +21,7 @@ from . import logs
 from .app import App, build
 from .config import ServerConfig
 from .limited import LimitedProtocol
+from .serving import tcp_socket
 from .sharing import shared_folder
 from .upkeep import purging
 
@@ -70,7 +71,7 @@ def listen(host: str, port: int) -> Listening:
     for at, (family, place) in enumerate(places, 1):
         number = opened[0].getsockname()[1] if opened else port
         try:
-            opened.append(_opened(socket.socket(family, socket.SOCK_STREAM), (place[0], number, *place[2:])))
+            opened.append(_opened(tcp_socket(family), (place[0], number, *place[2:])))
         except OSError as trouble:
             # A name may stand for an address that this machine could have and has not: localhost without IPv6.
             if trouble.errno == errno.EADDRNOTAVAIL and (opened or at < len(places)):
@@ -142,6 +143,8 @@ def _run_workers(config: ServerConfig, listening: Sequence[socket.socket]) -> in
 
 def worker(config: ServerConfig) -> App:
     """Give the application in a worker's process."""
+    if (hangup := getattr(signal, "SIGHUP", None)) is not None:
+        signal.signal(hangup, signal.SIG_IGN)  # a terminal that closes tells all of its processes; one of them decides
     logs.configure(config.log_format, config.log_level)
     return build(config)
 
@@ -162,6 +165,17 @@ def _table(values: dict[str, Any]) -> MappingProxyType[str, Any]:
 class Supervisor(Multiprocess):
     """Starts workers, and starts one again that died."""
 
+    def __init__(self, config: uvicorn.Config, sockets: list[socket.socket]) -> None:
+        hangup = getattr(signal, "SIGHUP", None)
+        before = None if hangup is None else signal.getsignal(hangup)
+        super().__init__(config, sockets)
+        if hangup is not None and before is signal.SIG_IGN:  # as `nohup` has it
+            signal.signal(hangup, before)
+
+    def handle_hup(self) -> None:
+        """Stop when the terminal is closed, as with one worker; to read a configuration anew, start anew."""
+        self.handle_term()
+
     def terminate_all(self) -> None:
         """Stop the workers; nobody is let in any more, or they would wait for an answer that never comes."""
         for each in self.sockets:
@@ -173,6 +187,9 @@ class Supervisor(Multiprocess):
 def stopped_in_order() -> Generator[None]:
     """End in order, with exit code 0, also where the signal comes before or after uvicorn listens to it."""
     before = {number: signal.signal(number, _stop) for number in (signal.SIGTERM, signal.SIGINT)}
+    hangup = getattr(signal, "SIGHUP", None)
+    if hangup is not None and signal.getsignal(hangup) is signal.SIG_DFL:  # `nohup` goes on
+        before[hangup] = signal.signal(hangup, _stop_as_by_term)
     try:
         yield
     finally:
@@ -182,3 +199,7 @@ def stopped_in_order() -> Generator[None]:
 
 def _stop(_number: int, _frame: FrameType | None) -> NoReturn:
     raise SystemExit(0)
+
+
+def _stop_as_by_term(_number: int, _frame: FrameType | None) -> None:
+    signal.raise_signal(signal.SIGTERM)
