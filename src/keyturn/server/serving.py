@@ -18,13 +18,18 @@ _PATIENCE_SECONDS: Final = 20
 _FAREWELL_SECONDS: Final = 2
 
 
+def tcp_socket(family: int) -> socket.socket:
+    """Make a socket whose connections send at once: asyncio sees to that where the protocol is told, and only there."""
+    return socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+
+
 def listen(port: int = 0) -> socket.socket:
     """Open a port on the loopback interface; 0 takes a free one.
 
     Raises:
         OSError: the port cannot be had.
     """
-    opened = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    opened = tcp_socket(socket.AF_INET)
     try:
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         opened.bind((LOOPBACK, port))
