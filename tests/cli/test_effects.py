@@ -1,8 +1,10 @@
 """What a command does is felt by a server that runs: at once where it asks the database, soon where it does not."""
 
 import time
+from base64 import b64encode
 from collections.abc import Callable, Iterator
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 
@@ -50,15 +52,9 @@ def sign_in(server: Served, name: str, password: str = PASSWORD) -> Answer:
 
 
 def felt(server: Served, tokens: Any) -> Answer:
-    """Call until both workers have refused several times in a row; the last answer."""
-    deadline, refused = time.monotonic() + PATIENCE, 0
-    while True:
-        answer = call(server, tokens)
-        refused = refused + 1 if answer.status == 401 else 0
-        if refused == 12:
-            return answer
-        assert time.monotonic() < deadline, "it was never felt"
-        time.sleep(0.02)
+    """Call until both workers refuse; the last answer."""
+    until(lambda: call(server, tokens).status == 401)
+    return call(server, tokens)
 
 
 def suspend(home: Home, name: str, _tokens: Any) -> None:
@@ -142,3 +138,34 @@ def test_a_purge_beside_a_server_signs_nobody_out(server: Served, home: Home, na
     assert int(home.run("purge").stdout.split()[0]) >= 1
     assert refresh(server, tokens).status == 200
     assert refresh(server, over).body["code"] == "session_ended"
+
+
+@pytest.mark.ids("OA-02", "OA-04")
+def test_a_client_is_known_at_its_first_use_and_unknown_soon_after_its_removal(
+    server: Served, home: Home, name: str
+) -> None:
+    tokens = sign_in(server, name).body
+    secret = home.run("clients", "add", f"{name}-api").stdout.strip()
+
+    def ask() -> Answer:
+        return server.call(
+            "POST", "/auth/introspect", urlencode({"token": tokens["access_token"]}).encode(),
+            headers={
+                "Authorization": "Basic " + b64encode(f"{name}-api:{secret}".encode()).decode(),
+                "Content-Type": "application/x-www-form-urlencoded",
+            },
+        )  # fmt: skip
+
+    until(lambda: ask().status == 200)
+    assert ask().body["active"] is True
+    home.run("clients", "remove", f"{name}-api")
+    until(lambda: ask().status == 401)
+
+
+def until(holds: Callable[[], bool], *, in_a_row: int = 12) -> None:
+    """Ask until it holds so many times in a row: of two workers neither says otherwise."""
+    deadline, held = time.monotonic() + PATIENCE, 0
+    while held < in_a_row:
+        held = held + 1 if holds() else 0
+        assert time.monotonic() < deadline, "it was never felt"
+        time.sleep(0.02)

@@ -193,7 +193,7 @@ def test_everybody_is_signed_out_only_when_it_is_confirmed(home: Home) -> None:
     assert home.run("sessions", "end-all", "--yes").stdout == "0 sessions ended.\n"
 
 
-@pytest.mark.parametrize(("answer", "over"), [("y\n", True), ("n\n", False), ("\n", False), ("\x03", False)])
+@pytest.mark.parametrize(("answer", "over"), [("y\n", True), ("n\n", False), ("\n", False)])
 def test_on_a_terminal_it_is_asked_for(home: Home, answer: str, over: bool) -> None:
     pair = home.sign_in("user-1")
     with on_a_terminal(("sessions", "end-all"), home.environment, home.folder) as shown:
@@ -202,6 +202,15 @@ def test_on_a_terminal_it_is_asked_for(home: Home, answer: str, over: bool) -> N
         assert (shown.exit_code() == 0) == over
     assert "Traceback" not in shown.said
     assert is_over(home, pair) == over
+
+
+def test_control_c_instead_of_an_answer_ends_nothing(home: Home) -> None:
+    pair = home.sign_in("user-1")
+    with on_a_terminal(("sessions", "end-all"), home.environment, home.folder) as shown:
+        shown.read_until("[y/N]")
+        assert shown.interrupt() == 130
+    assert "Traceback" not in shown.said
+    assert not is_over(home, pair)
 
 
 @pytest.mark.parametrize("deaf", [False, True], ids=["it hears", "under nohup"])

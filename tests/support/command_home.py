@@ -22,6 +22,14 @@ from keyturn.session import Client
 KEYTURN = [sys.executable, "-W", "error", "-c", "from keyturn.cli import main; main()"]
 #: Far longer than a busy machine needs: it only bounds a hang.
 PATIENCE = 60
+MEASURED = """
+import resource, sys
+from keyturn.cli import main
+try:
+    main()
+finally:
+    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr)
+"""
 ISSUER = "https://id.example.org"
 
 
@@ -75,6 +83,14 @@ class Home:
         return subprocess.Popen(
             [*KEYTURN, *words], cwd=self.folder, text=True, encoding="utf-8", env=self.environment, **streams | how
         )
+
+    def peak(self, *words: str) -> tuple[int, int]:
+        """Run a command as a program of its own; how many lines it printed, and the most memory it held, in KiB."""
+        done = subprocess.run(
+            [sys.executable, "-c", MEASURED, *words], env=self.environment, cwd=self.folder, capture_output=True,
+            text=True, check=True, encoding="utf-8",
+        )  # fmt: skip
+        return done.stdout.count("\n"), int(done.stderr.split()[-1])
 
     @property
     def environment(self) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Many sessions in a SQLite file, made by the database itself."""
+"""Many sessions and many accounts in a SQLite file, made by the database itself."""
 
 import sqlite3
 from contextlib import closing
@@ -28,6 +28,25 @@ def fill(path: Path, *, over: int, living: int) -> None:
             if count:
                 connection.execute(_ROWS, (count, _micros(now - timedelta(days=2)), _micros(end)))
         connection.execute("COMMIT")
+
+
+def fill_accounts(path: Path, *, like: str, count: int) -> None:
+    """Add accounts to a file that has one to be copied."""
+    own = {
+        "subject": "printf('usr_%020d', n)",
+        "username": "printf('user%08d', n)",
+        "name_key": "printf('user%08d', n)",
+    }
+    with closing(sqlite3.connect(path)) as connection:
+        names = [row[1] for row in connection.execute("PRAGMA table_info(keyturn_account)")]
+        connection.execute(
+            f"WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < {count})"
+            f" INSERT INTO keyturn_account ({', '.join(names)})"
+            f" SELECT {', '.join(own.get(name, name) for name in names)} FROM numbers"
+            f" CROSS JOIN (SELECT * FROM keyturn_account WHERE name_key = ?)",
+            [like],
+        )
+        connection.commit()
 
 
 def _micros(moment: datetime) -> int:

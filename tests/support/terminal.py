@@ -38,6 +38,20 @@ class Terminal:
         assert self._end is not None
         os.write(self._end, text.encode())
 
+    def interrupt(self) -> int:
+        """Press Ctrl-C, and as a person does once more where nothing happens; the exit code.
+
+        A key that comes between Python's last look at signals and its wait for a line is only seen with the next one.
+        """
+        assert self._end is not None
+        for _ in range(_PATIENCE):
+            with suppress(OSError):
+                os.write(self._end, b"\x03")
+            while select.select([self._end], [], [], 1)[0]:
+                if not self._read():
+                    return self.process.wait(_PATIENCE)
+        raise AssertionError(f"it hangs:\n{self.said}")
+
     def exit_code(self) -> int:
         """Read to its end."""
         while self._end is not None and self._read():
