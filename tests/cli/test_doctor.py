@@ -252,7 +252,7 @@ def failures(made: KeyRing) -> list[str]:
     return [why for _, why in failed_keys(made, Settings(issuer="https://id.test"), now=NOW, entropy=os.urandom)]
 
 
-@pytest.mark.ids("L37", "KEY-07")
+@pytest.mark.ids("L37")
 @pytest.mark.parametrize("algorithm", ["ES256", "Ed25519", "RS256"])
 def test_keys_that_work_pass_their_trial_in_every_state(algorithm: str) -> None:
     made = new_ring(now=NOW - DAY, entropy=os.urandom, algorithm=algorithm)
