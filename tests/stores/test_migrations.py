@@ -310,6 +310,20 @@ def test_a_database_of_a_newer_program_is_left_alone(engine):
     assert tables(engine) == OURS
 
 
+def test_what_a_database_is_at_is_told_beside_what_this_program_wants(url, engine, capsys):
+    upgrade(engine, "0001")
+    for at, told in (
+        ("0001", 'this program wants 0002: run "upgrade"'),
+        ("9999", "of a newer program; this one knows"),
+    ):
+        with engine.begin() as connection:
+            connection.execute(text(f"UPDATE {VERSION_TABLE} SET version_num = '{at}'"))
+        assert main(["current", url]) == 0
+        out = capsys.readouterr().out
+        assert out.startswith(f"{at}, ")
+        assert told in out
+
+
 def test_a_revision_that_nobody_knows_is_refused(engine):
     with pytest.raises(MigrationRefusedError, match="nonsense"):
         upgrade(engine, "nonsense")

@@ -79,9 +79,11 @@ def _downgrade(url: URL, asked: Namespace) -> str:
 
 
 def _current(url: URL, _: Namespace) -> str:
-    at, newest = migrations.current(url), newest_revision()
+    at, newest = migrations.current(url), newest_revision() or ""
     if at is None:
         return 'nothing: there are no tables of ours; "upgrade" makes them\n'
+    if at > newest:
+        return f"{at}, of a newer program; this one knows {newest}\n"
     return f"{at}\n" if at == newest else f'{at}, and this program wants {newest}: run "upgrade"\n'
 
 
