@@ -22,6 +22,7 @@ NAMES = (
     "floors",
     "purge_sqlite",
     "purge_postgresql",
+    "sign_in",
 )
 RESULTS = Path(__file__).parent / "results"
 EFFORTS = {effort.name: effort for effort in (FULL, QUICK, TOUCH)}

@@ -41,7 +41,12 @@ def free_port() -> int:
 
 def family_cpu_seconds(pid: int) -> float:
     """Give the CPU time of a process and its descendants, those that have ended and were waited for included."""
-    return sum(sum(_fields(one)[11:15]) for one in [pid, *_descendants(pid)]) / _TICKS
+    return sum(sum(_fields(one)[11:15]) for one in family(pid)) / _TICKS
+
+
+def family(pid: int) -> list[int]:
+    """Give a process and its descendants that run."""
+    return [pid, *_descendants(pid)]
 
 
 def _descendants(pid: int) -> Iterator[int]:

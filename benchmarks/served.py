@@ -10,6 +10,9 @@ from contextlib import contextmanager
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
+from keyturn.server.config import load
+from keyturn.server.installation import Installation
+
 from .peers.environment import environment
 from .peers.people import PASSWORD
 from .processes import end, free_port, mortal
@@ -43,13 +46,10 @@ def keyturn_serve(
     file = folder / "keyturn.toml"
     server = f'[server]\nport = {port}\nworkers = {workers}\nstore = "{store}"\nlog_level = "error"\n{more}'
     file.write_text(server + _UNTHROTTLED, encoding="utf-8")
-    for name in users:
-        command = [_KEYTURN, "users", "create", name, "--config", str(file)]
-        made = subprocess.run(
-            command, input=PASSWORD + "\n", text=True, env=environment(), capture_output=True, check=False
-        )
-        if made.returncode:
-            raise RuntimeError(f"the user was not made: {made.stderr}")
+    with Installation(load(file, environment={})) as installation:
+        installation.prepare()
+        for name in users:  # as `keyturn users create` does, which starts a process for each
+            installation.accounts.create(name, password=PASSWORD)
     command = mortal([_KEYTURN, "serve", "--config", str(file)])
     process = subprocess.Popen(command, env=environment(), stdin=subprocess.DEVNULL, stdout=sys.stderr)
     try:
