@@ -79,6 +79,26 @@ def test_two_servers_started_at_once_on_nothing_share_one_installation(tmp_path)
     assert codes == [0, 0]
 
 
+@pytest.mark.parametrize("kind", ["postgresql", "mariadb"])
+def test_a_first_start_on_an_empty_database_makes_its_tables_and_serves(kind, tmp_path, request):
+    store = {"KEYTURN_SERVER__STORE": request.getfixturevalue(kind).new_database()}
+    with served(tmp_path, "--workers", "2", more=store) as server:
+        assert "There are no users yet" in server.output
+        made = run_keyturn(tmp_path, "users", "create", "ada", given=USERS["ada"] + "\n", more=store)
+        assert made.returncode == 0, made.stderr
+        tokens = server.sign_in("ada", USERS["ada"])
+        for _ in range(3):
+            answer = server.call("POST", "/auth/refresh", {"refresh_token": tokens["refresh_token"]})
+            assert answer.status == 200
+            tokens = answer.body
+        claims = server.call("GET", "/auth/session", token=tokens["access_token"])
+        assert claims.status == 200
+        assert server.call("POST", "/auth/logout", {"refresh_token": tokens["refresh_token"]}).status == 204
+        gone = server.call("POST", "/auth/refresh", {"refresh_token": tokens["refresh_token"]})
+        assert gone.body["code"] == "session_ended"
+    assert '"level": "error"' not in server.output, server.output
+
+
 def test_workers_share_the_port_and_count_attempts_together(tmp_path):
     limits = {"KEYTURN_THROTTLE__LOGIN_PER_USER_AND_ADDRESS": "4/hour"}
     with served(tmp_path, "--workers", "2", users=USERS, more=limits) as server, ThreadPoolExecutor(6) as threads:
