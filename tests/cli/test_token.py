@@ -133,6 +133,12 @@ def test_without_a_database_there_is_nobody_to_issue_for_and_none_is_made(home: 
     assert [path.name for path in home.folder.iterdir()] == ["keyturn.toml"]
 
 
+def test_with_keys_alone_none_is_made_either(home: Home) -> None:
+    home.run("keys", "generate")
+    assert "There is no database yet" in home.run("token", "inspect", typed="x.y.z", code=1).stderr
+    assert sorted(path.name for path in home.folder.iterdir()) == ["keys", "keyturn.toml"]
+
+
 # --- inspect: access tokens ---------------------------------------------------------------------------------------------
 
 
