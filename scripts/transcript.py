@@ -16,13 +16,14 @@ import subprocess
 import sys
 import tempfile
 from base64 import urlsafe_b64encode
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
+from keyturn.keyrings import now_utc
 from keyturn.session import session_id_bytes
 
 PAGE: Final = Path(__file__).resolve().parent.parent / "docs/how-to/command-line.md"
@@ -31,11 +32,13 @@ FOLDER: Final = "/srv/id"
 PORT: Final = "8000"
 BEGUN: Final = datetime(2026, 1, 31, 12, tzinfo=UTC)
 _BLOCK: Final = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-#: So long after the beginning a moment is shown, at the latest that lies before it: a play takes less than two minutes,
-#: and "now" is one and the same moment throughout. An access token lives for five, a new key signs after seven.
-_SOON: Final = (timedelta(minutes=7), timedelta(minutes=5), timedelta(0))
-_GRAIN: Final = timedelta(minutes=5)
-_PATIENCE_SECONDS: Final = 240
+#: So long after something was done lie the moments that the commands tell of it: the end of an access token, the first
+#: signature of a new key and the last of an old one, the end of a reset, of a session that is not refreshed, of one that
+#: is. All that is done happens at one and the same moment on the page, however slow the machine is.
+_AFTER: Final = tuple(timedelta(minutes=minutes) for minutes in (0, 5, 7, 60, 69, 24 * 60, 30 * 24 * 60, 90 * 24 * 60))
+#: Whoever rounds to whole minutes or seconds may be so far off.
+_ROUNDED: Final = timedelta(minutes=1)
+_PATIENCE_SECONDS: Final = 300
 #: Written behind what a command has printed; then the shell is asked for the next one.
 _END: Final = "\x1e"
 _SECRETS: Final = (
@@ -54,11 +57,12 @@ class Samples:
     Args:
         folder: where the play takes place.
         port: what stands behind `PORT`.
-        begun: when it began.
+        now: tells the time.
     """
 
-    def __init__(self, folder: str, port: str, begun: datetime) -> None:
-        self._begun = begun
+    def __init__(self, folder: str, port: str, now: Callable[[], datetime] = now_utc) -> None:
+        self._now = now
+        self._begun = now()
         self._places = {folder: FOLDER, port: PORT}
         self._ids: dict[str, str] = {}
 
@@ -94,10 +98,9 @@ class Samples:
         return f"{moved:%Y-%m-%d}{found[1]}{moved:%H:%M}{':00' if found[3] else ''}{found[4]}"
 
     def _moved(self, moment: datetime) -> datetime:
-        after = moment - self._begun
-        if timedelta(0) <= after < 2 * _GRAIN:
-            return BEGUN + next(soon for soon in _SOON if soon <= after)
-        return BEGUN + after // _GRAIN * _GRAIN
+        # Whatever was done lies between the beginning and now, so of what may come after it the least that reaches now.
+        done = (after for after in _AFTER if moment - after <= self._now() + _ROUNDED)
+        return BEGUN + next(done, moment - self._begun)
 
 
 def _of_seconds(text: str) -> datetime:
@@ -124,7 +127,7 @@ def play(page: str, folder: Path) -> str:
         TimeoutError: a command did not come back.
     """
     port = _free_port()
-    samples = Samples(str(folder), port, datetime.now(UTC))
+    samples = Samples(str(folder), port)
     with closing(Shell(folder, port)) as shell:
 
         def played(block: re.Match[str]) -> str:

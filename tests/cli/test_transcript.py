@@ -8,6 +8,7 @@ import click
 import pytest
 
 from keyturn.cli.commands import keyturn
+from keyturn.testing import ManualClock
 from scripts import transcript
 from scripts.transcript import BEGUN, PAGE, Samples
 
@@ -43,9 +44,17 @@ def test_the_page_shows_no_token(page: str) -> None:
 # --- samples ----------------------------------------------------------------------------------------------------------
 
 
+START = datetime(2030, 5, 6, 7, 8, 9, tzinfo=UTC)
+
+
 @pytest.fixture
-def samples() -> Samples:
-    return Samples("/tmp/real", "8123", datetime(2030, 5, 6, 7, 8, 9, tzinfo=UTC))
+def clock() -> ManualClock:
+    return ManualClock(START)
+
+
+@pytest.fixture
+def samples(clock: ManualClock) -> Samples:
+    return Samples("/tmp/real", "8123", clock)
 
 
 def test_the_same_id_is_the_same_sample_and_runs_as_what_it_is(samples: Samples) -> None:
@@ -58,16 +67,15 @@ def test_the_same_id_is_the_same_sample_and_runs_as_what_it_is(samples: Samples)
     assert samples.run(f"keyturn sessions end {first}") == f"keyturn sessions end {one}"
 
 
-@pytest.mark.parametrize(
-    ("after", "shown"),
-    [
-        (0, BEGUN), (119, BEGUN), (301, BEGUN + timedelta(minutes=5)), (421, BEGUN + timedelta(minutes=7)),
-        (3601, BEGUN + timedelta(hours=1)), (30 * 86400 + 60, BEGUN + timedelta(days=30)),
-    ],
-)  # fmt: skip
-def test_a_moment_is_shown_as_it_lies_to_the_beginning(samples: Samples, after: int, shown: datetime) -> None:
-    moment = datetime(2030, 5, 6, 7, 8, 9, tzinfo=UTC) + timedelta(seconds=after)
+@pytest.mark.parametrize("elapsed", [0, 30, 200, 1000])
+@pytest.mark.parametrize("after", [0, 300, 420, 3600, 4140, 86_400, 30 * 86_400, 90 * 86_400])
+def test_a_moment_is_shown_as_it_lies_to_what_was_done(
+    samples: Samples, clock: ManualClock, elapsed: int, after: int
+) -> None:
+    clock.advance(timedelta(seconds=elapsed))
+    moment, shown = clock() + timedelta(seconds=after), BEGUN + timedelta(seconds=after)
     assert samples.shown(f"{moment:%Y-%m-%dT%H:%M:%SZ}") == f"{shown:%Y-%m-%dT%H:%M:%SZ}"
+    assert samples.shown(f"{moment:%Y-%m-%d %H:%M} UTC") == f"{shown:%Y-%m-%d %H:%M} UTC"
     assert samples.shown(str(int(moment.timestamp()))) == str(int(shown.timestamp()))
 
 
