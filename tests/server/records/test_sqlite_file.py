@@ -15,7 +15,7 @@ import pytest
 
 from keyturn._colour import drive
 from keyturn.errors import StoreError
-from keyturn.server.records import _statements as said
+from keyturn.server.records import _sqlite_file as file, _statements as said
 from keyturn.server.records.sqlite import _ACCOUNTS, SqliteRecords
 from keyturn.stores import _sqlite_schema
 from keyturn.stores.sqlite import SqliteStore
@@ -119,6 +119,23 @@ def test_four_processes_that_open_one_new_file_at_once_lose_nothing_and_name_nob
         assert len(accounts) == 25
         for account in accounts:
             assert drive(opened.find_account(account.name_key)) == account
+
+
+def test_who_finds_the_tables_made_when_its_turn_comes_makes_them_no_second_time(path, monkeypatch):
+    look, looked = file._is_ready, []
+
+    def is_ready(connection):
+        looked.append(look(connection))
+        if len(looked) == 1:
+            with closing(SqliteRecords(path)) as other:
+                drive(other.add_account(ANA))
+            return False
+        return looked[-1]
+
+    monkeypatch.setattr(file, "_is_ready", is_ready)
+    with closing(SqliteRecords(path)) as records:
+        assert drive(records.account(ANA.subject)) == ANA
+    assert looked == [False, False, False, True]  # the other looked twice meanwhile
 
 
 # --- files that are none --------------------------------------------------------------------------------------------
