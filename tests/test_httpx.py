@@ -365,6 +365,16 @@ def test_an_issuer_in_trouble_costs_nothing_while_the_token_is_good(world):
     assert world.asked["/auth/login"] == 1
 
 
+def test_an_issuer_in_trouble_is_told_where_the_token_was_refused(world):
+    with world.client() as client:
+        client.get("/me")
+        world.in_trouble["/auth/refresh"] = unavailable()
+        with pytest.raises(SignInError) as caught:
+            client.get("/picky")
+        assert caught.value.code == "store_unavailable"
+    assert world.asked["/picky"] == 1
+
+
 def test_an_issuer_in_trouble_ends_no_session(world):
     with world.client() as client:
         session = client.post("/echo").json()["session"]
