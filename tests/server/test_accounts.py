@@ -4,6 +4,7 @@ import logging
 import threading
 from collections.abc import Callable
 from datetime import timedelta
+from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from keyturn._build import Chance
 from keyturn._colour import drive
 from keyturn.errors import ConfigurationError, CredentialsError, SessionEndedError, StoreError, TokenStaleError
-from keyturn.server.account_values import RESET_PREFIX, NotFoundError, Prepared, ResetError
+from keyturn.server.account_values import RESET_PREFIX, NotFoundError, Prepared, ResetError, reset_digest
 from keyturn.server.accounts import Accounts, AsyncAccounts
 from keyturn.server.argon2id import Cost
 from keyturn.server.hashing import Hashing
@@ -441,6 +442,12 @@ def test_no_other_secret_of_ours_is_a_reset(office: Office) -> None:
     for secret in (pair.refresh_token, pair.access_token, PASSWORD):
         with pytest.raises(ResetError):
             office.accounts.use_reset(secret, OTHER)
+
+
+@pytest.mark.ids("KEY-07", "W-F2")
+def test_a_resets_digest_is_the_digest_of_nothing_else() -> None:
+    assert reset_digest("a token") != sha256(b"a token").digest()
+    assert reset_digest("a token") != reset_digest("another token")
 
 
 @pytest.mark.ids("AU-10", "W-F2")

@@ -22,6 +22,7 @@ ONE_NAME = [
     ("Ada@Example.ORG", "ada@example.org"),
     ("ada\uff20example.org", "ada@example.org"),
     ("ada@bücher.example", "ada@xn--bcher-kva.example"),
+    ("ada\uff20bücher.example", "ada@xn--bcher-kva.example"),
     ("ada@XN--BCHER-KVA.example", "ada@xn--bcher-kva.example"),
     ("ada@example。org", "ada@example.org"),
 ]
