@@ -348,3 +348,24 @@ def test_a_file_that_another_process_is_making_at_that_moment_is_waited_for(path
         with SqliteStore(path, busy_timeout=timedelta(seconds=60)) as store:
             assert drive(store.find(REALM, SUBJECT, now=NOW)) == []
         assert pauses
+
+
+def test_a_file_that_another_process_makes_between_two_questions_is_no_strangers(tmp_path):
+    path = str(tmp_path / "k.db")
+    tables = ["CREATE TABLE ours (id)", "PRAGMA application_id = 7"]
+    overtaken: list[bool] = []
+
+    def is_ready(connection: sqlite3.Connection) -> bool:
+        (owner,) = connection.execute("PRAGMA application_id").fetchone()
+        if not overtaken:
+            overtaken.append(True)
+            with closing(sqlite3.connect(path)) as other:
+                for statement in ("BEGIN IMMEDIATE", *tables, "COMMIT"):
+                    other.execute(statement)
+        if not owner and connection.execute("SELECT 1 FROM sqlite_master").fetchone():
+            raise StoreError(cause="the file holds something else")
+        return bool(owner)
+
+    patience = timedelta(seconds=5)
+    with closing(_sqlite_file.open_file(path, tables=tables, is_ready=is_ready, pragmas=(), busy_timeout=patience)):
+        assert overtaken

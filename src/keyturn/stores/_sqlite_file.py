@@ -11,6 +11,8 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import Final
 
+from ..errors import StoreError
+
 #: Seconds between two tries to open a file that another process is making; that takes it some milliseconds.
 _PAUSE: Final = 0.01
 #: The part of an extended error code that says the kind.
@@ -68,13 +70,25 @@ def _create(path: str) -> None:
 def _make(
     connection: sqlite3.Connection, tables: Sequence[str], is_ready: Callable[[sqlite3.Connection], bool]
 ) -> None:
-    if is_ready(connection):
+    if _is_ready(connection, is_ready):
         return
     connection.execute("BEGIN IMMEDIATE")
     if not is_ready(connection):  # another process may have been first
         for statement in tables:
             connection.execute(statement)
     connection.execute("COMMIT")
+
+
+def _is_ready(connection: sqlite3.Connection, is_ready: Callable[[sqlite3.Connection], bool]) -> bool:
+    try:
+        return is_ready(connection)
+    except StoreError:
+        # Perhaps another process made the file between two of its questions: all of them again, of one moment.
+        connection.execute("BEGIN")
+        try:
+            return is_ready(connection)
+        finally:
+            connection.execute("COMMIT")
 
 
 def _is_busy(error: BaseException) -> bool:
