@@ -86,12 +86,12 @@ def test_an_exceptions_words_are_not_told_but_its_kind_and_place_are(form):
 
 def test_the_words_of_our_own_errors_and_of_the_system_are_told():
     with configured("json") as stream:
-        for error in (StoreError(cause="no route to host"), FileNotFoundError(2, "No such file", "/secret/place")):
+        for error in (StoreError(cause=f"no route to host for {TOKEN}"), FileNotFoundError(2, "No such file", "/secret/place")):
             try:
                 raise error
             except Exception:
                 logging.getLogger("x").exception("failed")
-    assert "StoreError: no route to host" in stream.getvalue()
+    assert "StoreError: no route to host for ***" in stream.getvalue()
     assert "FileNotFoundError: No such file" in stream.getvalue()
 
 
@@ -134,6 +134,7 @@ def test_records_of_other_libraries_come_to_the_same_place_and_once():
 @pytest.mark.ids("ST-01")
 def test_rows_of_the_database_and_uvicorns_own_access_lines_are_never_logged():
     with configured("json", "debug") as stream:
+        logging.getLogger("sqlalchemy").setLevel(logging.DEBUG)
         logging.getLogger("sqlalchemy.engine.Engine").info("SELECT … ('ada', 'secret')")
         logging.getLogger("uvicorn.access").info("GET /auth/session?password=x")
     assert stream.getvalue() == ""
