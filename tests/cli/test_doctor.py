@@ -24,6 +24,7 @@ from keyturn.server.doctor.facts import AccountFacts, ClientFacts, DatabaseFacts
 from keyturn.server.doctor.finding import note, ok, weak
 from keyturn.server.doctor.reading import is_weak_hash, summed
 from keyturn.server.doctor.trial import failed_keys
+from keyturn.session import session_id_bytes
 from keyturn.settings import Settings
 from tests.support.command_home import Home
 from tests.support.serve_process import served
@@ -426,6 +427,16 @@ def test_it_looks_at_a_whole_installation_and_changes_no_byte(home: Home) -> Non
     assert "All 2 keys sign and verify" in well
     assert "1 sessions live." in well
     assert "1 of 1 are active." in well
+
+
+def test_only_sessions_that_live_in_this_realm_are_counted(home: Home) -> None:
+    home.run("sessions", "end", home.sign_in("user-1").session_id)
+    home.sign_in("user-2")
+    other = home.sign_in("user-3").session_id
+    with closing(sqlite3.connect(home.folder / "keyturn.db", isolation_level=None)) as connection:
+        raw = session_id_bytes(other)
+        connection.execute("UPDATE keyturn_session SET realm = 'staff' WHERE id = ?", (raw,))
+    assert "1 sessions live." in whats(home, 0, "ok")
 
 
 @pytest.mark.ids("L37", "W-L14")

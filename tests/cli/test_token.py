@@ -14,6 +14,7 @@ import pytest
 
 from keyturn import Principal, Sessions, TokenPair
 from keyturn._build import Chance
+from keyturn._seals import SealedRing
 from keyturn.errors import SessionEndedError
 from keyturn.keyrings.static import StaticKeys
 from keyturn.keys import new_ring
@@ -269,6 +270,15 @@ def test_a_forged_refresh_token_tells_nothing_of_the_session_that_it_names(home:
     said = inspect(home, forged, 1)
     assert (said["claims"], said["session"]) == ({}, {})
     assert "It is no token of this installation" in said["verdict"]
+
+
+def test_a_sealed_token_with_another_seed_tells_nothing_of_the_session(home: Home, subject: str) -> None:
+    answer = issued(home)
+    with home.opened() as opened:
+        seals = SealedRing(opened.keys, opened.config.settings.realm)
+        token = seals.seal(answer["session_id"], 0, os.urandom(16), datetime.now(UTC))
+    said = inspect(home, token, 1)
+    assert (said["verdict"], said["session"]) == ("It is ours, and the store has no session for it.", {})
 
 
 def test_a_refresh_token_whose_session_was_purged_is_not_good(home: Home, subject: str) -> None:
