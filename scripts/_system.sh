@@ -33,11 +33,11 @@ without_services() {
     return $status
 }
 
-# Which of the databases' services start at boot.
+# Which of the services that the tests need start at boot.
 enabled_services() {
     command -v systemctl >/dev/null || return 0
     local service
-    for service in postgresql mariadb; do
+    for service in postgresql mariadb nginx; do
         if systemctl is-enabled --quiet "$service" 2>/dev/null; then echo -n "$service "; fi
     done
 }
@@ -45,8 +45,8 @@ enabled_services() {
 # PostgreSQL's programs stand in a folder of their version's, off the path; a server's may stand where only root looks.
 has_program() { [ -n "$(PATH=$PATH:/usr/sbin type -P "$1")" ] || compgen -G "/usr/lib/postgresql/*/bin/$1" >/dev/null; }
 
-# The programs that tests ask for with need(…): a browser for the pages, node and npm for the page on another port, and
-# the databases that the tests start.
+# The programs that tests ask for with need(…): a browser for the pages, node and npm for the page on another port,
+# the databases that the tests start, and the proxy that the server is tried behind.
 system_programs() {
     local missing=()
     command -v chromium >/dev/null || missing+=(chromium)
@@ -56,6 +56,7 @@ system_programs() {
     command -v git      >/dev/null || missing+=(git)
     has_program postgres || missing+=(postgresql)
     has_program mariadbd || missing+=(mariadb-server)
+    has_program nginx    || missing+=(nginx-light)
     [ ${#missing[@]} = 0 ] && return
     if may_install; then debian_install "${missing[@]}"
     else say "without ${missing[*]} some tests are skipped; KEYTURN_SETUP=1 installs what is missing"; fi

@@ -13,6 +13,8 @@ DEBIAN_PACKAGES = {
     "postgres": "postgresql",
     "mariadbd": "mariadb-server",
     "mariadb-install-db": "mariadb-server",
+    "nginx": "nginx-light",
+    "systemd-analyze": "systemd",
 }
 
 
