@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from datetime import datetime
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from ._admission import Start
 from ._binding import presented_digest
@@ -21,6 +21,9 @@ from .tokens import TokenPair
 from .users import Principal
 
 T = TypeVar("T")
+
+#: Where a session comes from when nobody says.
+NO_ONE: Final = Client()
 
 
 class Coroutines:
