@@ -26,6 +26,7 @@ from keyturn.server.doctor.reading import is_weak_hash, summed
 from keyturn.server.doctor.trial import failed_keys
 from keyturn.session import session_id_bytes
 from keyturn.settings import Settings
+from keyturn.stores.sqlalchemy import upgrade
 from tests.support.command_home import Home
 from tests.support.serve_process import served
 from tests.support.servers import MariadbServer, PostgresqlServer
@@ -117,7 +118,7 @@ def test_what_the_configuration_leaves_weak_is_told(
         (f"[keyturn]\n{PUBLIC}\n{BEHIND}", ("trusted_proxies",)),
         ('[keyturn]\nprofile = "strict"', ("NIST",)),
         ('[keyturn]\norigins = ["http://localhost:3000"]', ("http://localhost:3000",)),
-        ('[server]\ntrusted_proxies = ["192.168.0.0/16", "::1"]', ("claim to be anybody",)),
+        ('[server]\ntrusted_proxies = ["192.168.0.0/16", "127.0.0.0/8", "::1"]', ("claim to be anybody",)),
         ('[server]\nhost = "0.0.0.0"\nmetrics = false', ("/metrics",)),
         ('[server]\nstore = "postgresql://kt@db.keyturn-users.net/kt?sslmode=verify-full"', ("TLS",)),
         ('[server]\nstore = "mysql://kt@db.keyturn-users.net/kt?ssl_ca=/etc/ca.pem"', ("TLS",)),
@@ -472,6 +473,17 @@ def test_a_configuration_with_a_password_that_others_may_read_is_found(tmp_path:
     assert any(each["topic"] == "database" and each["level"] == "broken" for each in json.loads(done.stdout))
 
 
+def test_one_without_a_password_may_be_read_by_all(home: Home) -> None:
+    home.file.chmod(0o644)
+    assert str(home.file) not in whats(home, 0, "weak")
+
+
+def test_an_empty_file_with_the_version_of_something_else_is_not_ours(home: Home) -> None:
+    with closing(sqlite3.connect(home.folder / "keyturn.db", isolation_level=None)) as connection:
+        connection.execute("PRAGMA user_version = 7")
+    assert "something else" in whats(home, 1, "broken")
+
+
 def test_every_fault_of_the_configuration_is_a_finding(home: Home) -> None:
     home.file.write_text("[server]\nprt = 1\nwrkers = 2\n")
     found = findings(home, 1)
@@ -577,6 +589,14 @@ def test_a_database_server_is_looked_at_and_left_as_it_is(server_home: Home) -> 
     assert "1 of 1 are active." in well
     assert "It agrees with the database's" in well
     assert "may do anything on that server" in whats(server_home, 0, "weak")
+
+
+def test_tables_that_are_older_are_read_as_far_as_they_are_there(server_home: Home) -> None:
+    upgrade(load(server_home.file).store, "0001")
+    found = findings(server_home)
+    assert "The next start updates them." in [each["remedy"] for each in found]
+    assert "0 sessions live." in [each["what"] for each in found]
+    assert [each for each in found if each["topic"] == "accounts"] == []
 
 
 def test_rights_that_are_missing_are_named(postgresql: PostgresqlServer, tmp_path: Path) -> None:

@@ -100,7 +100,7 @@ def _opened(path: Path) -> sqlite3.Connection:
         # What a server writes at this moment is waited for.
         connection.execute("PRAGMA busy_timeout = 5000")
         return connection
-    # Else even a look would leave two files behind (-wal, -shm), of whoever looked.
+    # Else even a look would make two files (-wal, -shm) beside it, of whoever looks.
     connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True, isolation_level=None)
     connection.text_factory = lambda raw: raw.decode(errors="surrogateescape")
     return connection
