@@ -10,6 +10,7 @@ import httpx
 import pytest
 import schemathesis
 
+from tests.browser.serving import wait_until
 from tests.interop.issuers import PASSWORD, PROVED, PUBLIC, SECRET, Issuer, issuing
 from tests.support.serve_process import run_keyturn
 
@@ -107,6 +108,8 @@ def call_everything(issuer: Issuer, walk: Walk) -> None:
     own = walk.sign_in(remember=False)
     walk("POST", "/auth/logout", 204, json={"refresh_token": own["refresh_token"]})
     walk("POST", "/auth/logout-all", 200, token=walk.sign_in()["access_token"])
+    # A busy machine may keep it from answering in time; what it found is good for a second.
+    wait_until(lambda: walk.client.get("/health/ready").status_code == 200)
     for path in ("/auth/jwks.json", "/.well-known/jwks.json", "/.well-known/oauth-authorization-server",
                  "/health/live", "/health/ready", "/metrics", "/openapi.json"):  # fmt: skip
         walk("GET", path, 200)
