@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 import pytest
+import yaml
 
 from keyturn.cli.commands import keyturn
 from scripts import pages
@@ -51,7 +52,28 @@ def test_the_blocks_of_a_page_run_one_after_the_other(
 
 def test_every_language_is_one_that_is_looked_at() -> None:
     told = {name for page in pages.pages() for name, _ in blocks(page)}
-    assert told <= {"python", "python run", "sh", "toml", "json", "text", "http", "js", "console"}
+    looked_at = {"python", "python run", "sh", "toml", "json", "text", "http", "js", "console", "yaml", "nginx"}
+    assert told <= looked_at | {"ini", "dockerfile"}  # these two are files of deploy/, which tests/deploy carries out
+
+
+@pytest.mark.parametrize(("page", "code"), of_language("yaml"))
+def test_a_block_for_an_orchestrator_or_for_alarms_is_yaml_and_names_numbers_that_there_are(
+    page: Path, code: str
+) -> None:
+    read = yaml.safe_load(code)
+    assert read
+    page_of_numbers = (ROOT / "docs/how-to/observe.md").read_text()
+    for number in re.findall(r"\bkeyturn_\w+", code):
+        stem = number.removesuffix("_waiting").removesuffix("_limit")
+        assert f"| `{stem}" in page_of_numbers
+
+
+@pytest.mark.parametrize(("page", "code"), of_language("nginx"))
+def test_what_is_shown_of_nginx_is_its_own(page: Path, code: str) -> None:
+    if code.count("\n") > 5:  # the whole file, which tests/deploy runs
+        assert code.strip() == (ROOT / "deploy/nginx.conf").read_text().strip()
+    else:
+        assert re.fullmatch(r"location = /metrics \{ return 404; \}", code.strip())
 
 
 def test_the_readme_shows_the_quickstart_as_it_is() -> None:
