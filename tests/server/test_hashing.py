@@ -121,15 +121,25 @@ def test_scrypt_hashes_of_others_are_understood() -> None:
     ["$scrypt$ln=30,r=8,p=1$MDEy$" + "A" * 43, "$scrypt$ln=4,r=8,p=99$MDEy$" + "A" * 43, "$scrypt$ln=4,r=0,p=1$MDEy$" + "A" * 43,
      "$scrypt$ln=0,r=8,p=1$MDEy$" + "A" * 43, "$scrypt$ln=4,r=8,p=1$MDEy$short", "$scrypt$nonsense", "$scrypt$ln=4,r=8,p=1$M$" + "A" * 45],
 )  # fmt: skip
-def test_a_broken_scrypt_hash_is_nobodys_and_uses_up_no_memory(kept: str) -> None:
+def test_a_broken_scrypt_hash_is_nobodys_and_costs_nothing(kept: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    count = counted_hashes(monkeypatch)
     assert drive(Hashing(cost=CHEAP).is_right(kept, PASSWORD)) is False
+    assert count.all == 0
+
+
+@pytest.mark.parametrize("length", [0, 2, 4, 20])
+def test_a_scrypt_hash_that_was_cut_off_is_nobodys(length: int) -> None:
+    head, _, digest = scrypt_phc(PASSWORD).rpartition("$")
+    assert drive(Hashing(cost=CHEAP).is_right(f"{head}${digest}", PASSWORD))
+    assert not drive(Hashing(cost=CHEAP).is_right(f"{head}${digest[:length]}", PASSWORD))
 
 
 @pytest.mark.ids("AU-06")
 @pytest.mark.parametrize(
     "kept",
     ["", "nonsense", "$argon2id$", "$argon2id$v=19$m=8,t=1,p=1$short$x", "$argon2id$v=19$m=4194304,t=1,p=1$MDEyMzQ1Njc$" + "A" * 43,
-     "$argon2id$v=19$m=8,t=4000000,p=1$MDEyMzQ1Njc$" + "A" * 43, "$argon2id$v=19$m=8,t=1,p=1$MDEyMzQ1Njc$" + "é" * 43, "$2b$12$abc"],
+     "$argon2id$v=19$m=8,t=4000000,p=1$MDEyMzQ1Njc$" + "A" * 43, "$argon2id$v=19$m=8,t=1,p=1$MDEyMzQ1Njc$" + "é" * 43, "$2b$12$abc",
+     "$argon2id$v=19$m=\u0668,t=1,p=1$MDEyMzQ1Njc$" + "A" * 43],
 )  # fmt: skip
 def test_a_hash_that_cannot_be_understood_is_nobodys_for_the_same_work(
     kept: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
