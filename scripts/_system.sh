@@ -57,6 +57,7 @@ system_programs() {
     has_program postgres || missing+=(postgresql)
     has_program mariadbd || missing+=(mariadb-server)
     has_program nginx    || missing+=(nginx-light)
+    command -v systemd-analyze >/dev/null || missing+=(systemd)
     [ ${#missing[@]} = 0 ] && return
     if may_install; then debian_install "${missing[@]}"
     else say "without ${missing[*]} some tests are skipped; KEYTURN_SETUP=1 installs what is missing"; fi
