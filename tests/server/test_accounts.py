@@ -12,6 +12,8 @@ import pytest
 from keyturn._build import Chance
 from keyturn._colour import drive
 from keyturn.errors import ConfigurationError, CredentialsError, SessionEndedError, StoreError, TokenStaleError
+from keyturn.keyrings.static import testing_keys
+from keyturn.revocation import read_on
 from keyturn.server.account_values import RESET_PREFIX, NotFoundError, Prepared, ResetError, reset_digest
 from keyturn.server.accounts import Accounts, AsyncAccounts
 from keyturn.server.argon2id import Cost
@@ -20,6 +22,7 @@ from keyturn.server.names import AccountError
 from keyturn.server.records import Account, TakenError
 from keyturn.server.records.memory import MemoryRecords
 from keyturn.session import EndReason
+from keyturn.settings import Settings
 from keyturn.testing.entropy import CountingEntropy
 from keyturn.tokens import UNCHECKED
 from keyturn.verifier import Verifier
@@ -189,29 +192,29 @@ def test_no_password_act_lets_an_account_in_that_may_not(office: Office, state: 
 def test_new_and_lost_roles_are_felt_at_the_next_request_and_no_session_ends(office: Office) -> None:
     office.hire(roles=["read"])
     pair = office.sign_in()
-    floors = office.sessions._do._flows.ends.floors
-    verifier = Verifier(office.sessions._do._flows.settings, _keys(), clock=office.clock, floors=floors)
+    verifier = Verifier(Settings(issuer=ISSUER), testing_keys(), clock=office.clock)
+
+    def read_log() -> None:
+        drive(read_on(office.store, verifier.floors, office.clock()))
+
+    read_log()
     assert verifier.verify(pair.access_token, binding=UNCHECKED).scope == {"read"}
 
     change = office.accounts.promote("ada", "write", "admin")
     assert (change.changed, change.sessions, change.account.roles) == (True, 1, {"read", "write", "admin"})
+    read_log()
     with pytest.raises(TokenStaleError):
         verifier.verify(pair.access_token, binding=UNCHECKED)
     pair = office.sessions.refresh(pair.refresh_token)
     assert verifier.verify(pair.access_token, binding=UNCHECKED).scope == {"read", "write", "admin"}
 
     assert office.accounts.demote("ada", "admin", "read").account.roles == {"write"}
+    read_log()
     with pytest.raises(TokenStaleError):
         verifier.verify(pair.access_token, binding=UNCHECKED)
     pair = office.sessions.refresh(pair.refresh_token)
     assert verifier.verify(pair.access_token, binding=UNCHECKED).scope == {"write"}
     assert office.reasons() == []
-
-
-def _keys() -> Any:
-    from keyturn.keyrings.static import testing_keys
-
-    return testing_keys()
 
 
 @pytest.mark.ids("W-L12")
