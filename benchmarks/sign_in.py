@@ -28,8 +28,8 @@ from .processes import family
 from .report import Goal, Table, at_least, at_most
 from .served import keyturn_serve
 
-#: Fewer than half of the sessions that one user may have, however they meet.
-USERS: Final = 30
+#: So many that each has as few sessions as people have: a sign-in looks at all of its user's.
+USERS: Final = 100
 #: Enough that a hash is always waiting for a processor.
 AT_ONCE: Final = 16
 CROWD: Final = 500
