@@ -15,7 +15,6 @@ from ._flows import Flows
 from .errors import ConfigurationError
 from .events import Listener
 from .keyrings import KeySource
-from .revocation import FloorMap
 from .session import Client, EndReason, Session, Transport
 from .settings import Settings
 from .stores import SessionStore
@@ -46,7 +45,7 @@ class Sessions:
             raise ConfigurationError(faults)
         flows = build_flows(
             settings, store, open_keys(keys, settings, chance), users,
-            chance=chance, call=call_blocking, floors=FloorMap(), listeners=listeners,
+            chance=chance, call=call_blocking, listeners=listeners,
         )  # fmt: skip
         self._do = Coroutines(flows)
 
@@ -110,11 +109,11 @@ class Sessions:
 
     def end_user(self, subject: str, *, keep: str | None = None, reason: EndReason = EndReason.LOGOUT_ALL) -> int:
         """End all sessions of a user; see `AsyncSessions.end_user`."""
-        return drive(self._do.end_all(subject, keep, reason))
+        return drive(self._do.end_user(subject, keep, reason))
 
-    def end_all(self, *, reason: EndReason = EndReason.ENDED) -> int:
+    def end_all(self, *, reason: EndReason = EndReason.ENDED, progress: Callable[[int], None] | None = None) -> int:
         """End every session of the realm; see `AsyncSessions.end_all`."""
-        return drive(self._do.end_all(None, None, reason))
+        return drive(self._do.end_realm(reason, progress))
 
     def require(self, subject: str) -> int:
         """Make a user's access tokens stale; see `AsyncSessions.require`."""

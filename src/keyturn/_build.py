@@ -63,12 +63,16 @@ def build_flows(
     *,
     chance: Chance,
     call: Caller,
-    floors: FloorMap,
+    floors: FloorMap | None = None,
     listeners: Iterable[Listener] = (),
     report: Report | None = None,
     clients: Clients | None = None,
 ) -> Flows:
-    """Give the flows over these parts."""
+    """Give the flows over these parts.
+
+    Args:
+        floors: the map of the verifiers beside them; None where there are none, for one that nobody reads only grows.
+    """
     seals = SealedRing(keys, settings.realm)
     teller = Teller(call=call, listeners=tuple(listeners))
     return Flows(

@@ -67,9 +67,13 @@ class Coroutines:
         ended = await ends.end([session.id], reason) if session is not None else []
         return ended[0] if ended else None
 
-    async def end_all(self, subject: str | None, keep: str | None, reason: EndReason) -> int:
-        """End all sessions of a user, or of the realm."""
+    async def end_user(self, subject: str, keep: str | None, reason: EndReason) -> int:
+        """End all sessions of a user."""
         return len(await self._flows.ends.end_all(subject, reason, NOWHERE, keep=keep))
+
+    async def end_realm(self, reason: EndReason, progress: Callable[[int], None] | None) -> int:
+        """End all sessions of the realm."""
+        return await self._flows.ends.end_realm(reason, NOWHERE, progress)
 
     async def require(self, subject: str) -> int:
         """Make a user's access tokens stale."""

@@ -280,7 +280,7 @@ class Flows:
             new_binding=None if binding is None else binding_digest(binding),
         )  # fmt: skip
         session = await self._advance(turn) or await self._step_up_again(turn, presented)
-        self.ends.announce([session.id], turn.to, _policy.announce_until(now, self.settings))
+        self.ends.announce({session.id: turn.to}, _policy.announce_until(now, self.settings))
         principal = await self._user_of(session, origin)
         pair = self.issuer.pair(session, presented.token.seed, principal, now=now, binding=binding)
         await self.ends.teller.tell(event(SessionSteppedUp, session, origin, now))

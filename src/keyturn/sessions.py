@@ -17,7 +17,6 @@ from ._doors import NO_ONE, Coroutines, async_caller, run_async, start_of
 from ._flows import Flows
 from .events import Listener
 from .keyrings import KeySource
-from .revocation import FloorMap
 from .session import Client, EndReason, Session, Transport
 from .settings import Settings
 from .stores import SessionStore
@@ -56,7 +55,7 @@ class AsyncSessions:
         store = stores.open(store, colour="async") if isinstance(store, str) else store
         flows = build_flows(
             settings, store, open_keys(keys, settings, chance), users,
-            chance=chance, call=async_caller(store, bridge), floors=FloorMap(), listeners=listeners,
+            chance=chance, call=async_caller(store, bridge), listeners=listeners,
         )  # fmt: skip
         self._take(flows, bridge)
 
@@ -167,11 +166,22 @@ class AsyncSessions:
             keep: the id of a session that is left alone.
             reason: ``USER_DISABLED`` and ``CREDENTIALS_CHANGED`` are for those occasions.
         """
-        return await self._run(self._do.end_all(subject, keep, reason))
+        return await self._run(self._do.end_user(subject, keep, reason))
 
-    async def end_all(self, *, reason: EndReason = EndReason.ENDED) -> int:
-        """End every session of the realm; give how many."""
-        return await self._run(self._do.end_all(None, None, reason))
+    async def end_all(
+        self, *, reason: EndReason = EndReason.ENDED, progress: Callable[[int], None] | None = None
+    ) -> int:
+        """End every session of the realm, in bounded steps; give how many.
+
+        Every session that was there when it began is over at its end; of those that begin meanwhile, some are. One that
+        is stopped in its midst has done what it has done. A store of somebody else's may do it in one step
+        (`keyturn.stores.Stepping`).
+
+        Args:
+            reason: why.
+            progress: told the count so far after each step but the last.
+        """
+        return await self._run(self._do.end_realm(reason, progress))
 
     async def require(self, subject: str) -> int:
         """Make a user's access tokens stale after their roles or claims changed: clients refresh silently."""

@@ -1,6 +1,8 @@
 """`keyturn sessions`: who is signed in where, and ending that, with ids in the open and tokens nowhere."""
 
 import json
+import re
+import signal
 import sqlite3
 import time
 from collections.abc import Callable
@@ -13,6 +15,7 @@ from keyturn import TokenPair
 from keyturn.errors import SessionEndedError
 from keyturn.server.logs import session_mark
 from tests.support.command_home import Home
+from tests.support.many_sessions import fill
 from tests.support.terminal import on_a_terminal
 
 ESCAPES = "\x1b[2J\x1b]0;owned\x07\u202etxt\r\n"
@@ -235,6 +238,65 @@ def test_a_token_may_be_pasted_at_a_terminal(home: Home) -> None:
         assert shown.exit_code() == 0
     assert pair.refresh_token[8:24] not in shown.said
     assert is_over(home, pair)
+
+
+# --- end-all with many sessions ----------------------------------------------------------------------------------------
+
+
+def living(home: Home) -> int:
+    with closing(sqlite3.connect(home.folder / "keyturn.db")) as connection:
+        (count,) = connection.execute("SELECT count(*) FROM keyturn_session WHERE ended_at IS NULL").fetchone()
+        return int(count)
+
+
+def filled(folder: Path, count: int) -> Home:
+    folder.mkdir(exist_ok=True)
+    home = Home(folder)
+    with home.opened():
+        pass
+    fill(folder / "keyturn.db", over=0, living=count)
+    return home
+
+
+@pytest.mark.ids("B07")
+def test_ending_all_that_is_stopped_in_its_midst_says_what_it_did_and_goes_on_later(tmp_path: Path) -> None:
+    home = filled(tmp_path, 40_000)
+    process = home.process("sessions", "end-all", "--yes")
+    while living(home) > 38_000:
+        assert process.poll() is None, process.communicate()
+    process.send_signal(signal.SIGINT)
+    _, told = process.communicate(timeout=60)
+    assert process.returncode == 130
+    left = living(home)
+    assert 0 < left < 39_000
+    said = re.search(r"Stopped: ([\d,]+) sessions or a few more ended", told)
+    assert said is not None, told
+    assert 0 <= 40_000 - left - int(said[1].replace(",", "")) <= 2000
+    assert home.run("sessions", "end-all", "--yes").stdout == f"{left:,} sessions ended.\n"
+
+
+@pytest.mark.ids("B07")
+def test_ending_all_shows_on_a_terminal_how_far_it_is(tmp_path: Path) -> None:
+    home = filled(tmp_path, 40_000)
+    with on_a_terminal(("sessions", "end-all", "--yes"), home.environment, home.folder) as shown:
+        assert shown.exit_code() == 0
+    found = re.findall(r"Ending sessions.*?([\d,]+) (?:\x1b\[\S+)?\d:\d\d:\d\d", shown.said)
+    counts = [int(each.replace(",", "")) for each in found]
+    assert "Traceback" not in shown.said
+    assert counts == sorted(counts), shown.said
+    assert any(0 < count < 40_000 for count in counts), shown.said
+    assert "40,000 sessions ended." in shown.said
+
+
+@pytest.mark.ids("B07")
+def test_ending_all_takes_no_more_memory_for_more_sessions(tmp_path: Path) -> None:
+    peaks = []
+    for rows in (20_000, 100_000):
+        home = filled(tmp_path / str(rows), rows)
+        peaks.append(home.peak("sessions", "end-all", "--yes")[1])
+        assert living(home) == 0
+    # A row that was held would cost 1 KiB at least, its entry in a map of floors 100 bytes: twice as much, or a tenth.
+    assert peaks[1] / peaks[0] < 1.06
 
 
 # --- usage ------------------------------------------------------------------------------------------------------------

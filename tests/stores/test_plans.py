@@ -118,7 +118,12 @@ def test_sixty_four_turns_at_once_go_by_an_index(full: Full) -> None:
 @pytest.mark.ids("M20")
 def test_a_realm_is_ended_along_its_index(full: Full) -> None:
     how = {"at": NOW, "reason": EndReason.LOGOUT, "until": UNTIL}
-    for statement, parameters in full.statements(full.store.end_all("nobody's", None, **how)):
+    said = [
+        *full.statements(full.store.end_all("nobody's", None, **how)),
+        *full.statements(full.store.end_step("shop", limit=100, **how)),
+        *full.statements(full.store.end_step("shop", limit=100, after=full.user(7)[0].id + "user 7", **how)),
+    ]
+    for statement, parameters in said:
         if statement.split()[0] not in {"START", "COMMIT"}:
             assert whole_tables(full, statement, parameters) == [], statement
 

@@ -51,6 +51,7 @@ VERBS = {
     "end": (lambda stage, session: stage.store.end([session.id], **HOW), 1),
     "end all of a user": (lambda stage, session: stage.store.end_all(REALM, SUBJECT, **HOW), 1),
     "end all of a realm": (lambda stage, session: stage.store.end_all(REALM, None, **HOW), 2),
+    "end a step of a realm": (lambda stage, session: stage.store.end_step(REALM, limit=10, **HOW), 2),
     "acknowledge": (lambda stage, session: stage.store.acknowledge({session.id: 1}), 1),
     "require": (lambda stage, session: stage.store.require({session.id: 1}, until=UNTIL), 1),
     "revocations": (lambda stage, session: stage.store.revocations(None), 1),

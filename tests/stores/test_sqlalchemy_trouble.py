@@ -107,6 +107,7 @@ def every_verb(stage):
     yield store.end([session.id], **HOW)
     yield store.end_all(REALM, SUBJECT, **HOW)
     yield store.end_all(REALM, None, **HOW)
+    yield store.end_step(REALM, limit=1, **HOW)
     yield store.acknowledge({session.id: 1})
     yield store.require({session.id: 1}, until=UNTIL)
     yield store.revocations(None)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime
+from functools import partial
 from getpass import getpass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -24,10 +25,14 @@ from ._common import (
     printable,
     progress,
     refuse,
+    say,
     table,
     yes_option,
 )
 from ._who import Somebody, counted, somebody
+
+if TYPE_CHECKING:
+    from ..sessions import Sessions
 
 #: As GET /sessions names them, but for what only its caller can ask, which one is the current; and as logs name them.
 COLUMNS: Final = (
@@ -196,10 +201,25 @@ def end_all(config: ConfigFile, yes: bool) -> None:  # noqa: FBT001 - a flag
     """End every session: everybody has to sign in again.
 
     For the day after a break-in. It is asked for on a terminal and needs --yes elsewhere. The work is done in small
-    steps; one that is stopped in its midst has done what it has done, and can be begun again.
+    steps, each committed at once, and memory stays flat; one that is stopped in its midst (Ctrl-C) has done what it has
+    done. Begin it again and it goes on. Who signs in while it runs may have to do so once more.
     """
     with installed(config, makes=False) as opened:
         confirm(f"Everybody who is signed in at {opened.config.settings.issuer} will have to sign in again.", yes=yes)
-        with progress("Ending sessions"):
-            count: int = opened.sessions.end_all()
-        click.echo(f"{counted(count, 'session')} ended.")
+        click.echo(f"{counted(_end_all(opened.sessions), 'session')} ended.")
+
+
+def _end_all(door: Sessions) -> int:
+    finished = 0
+
+    def note(told: Callable[[int], None], count: int) -> None:
+        nonlocal finished
+        finished = count
+        told(count)
+
+    try:
+        with progress("Ending sessions") as told:
+            return door.end_all(progress=partial(note, told))
+    except KeyboardInterrupt:
+        say(f"Stopped: {counted(finished, 'session')} or a few more ended. All others are as they were.")
+        raise

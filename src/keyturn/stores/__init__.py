@@ -68,6 +68,19 @@ class Purged:
     cursor: str | None
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EndStep:
+    """What one bounded step of `Stepping.end_step` did.
+
+    Args:
+        sessions: those that it ended and that were live.
+        cursor: where to go on, opaque; None when the walk is over.
+    """
+
+    sessions: Sequence[Session]
+    cursor: str | None
+
+
 class SessionStore(Protocol):
     """Where sessions are kept. ``keyturn.testing.StoreConformance`` is this contract as a test suite."""
 
@@ -159,6 +172,34 @@ class Counting(Protocol):
 
     async def purgeable(self, before: datetime, *, limit: int, after: str | None = None) -> Purged:
         """Count what `purge` would delete with the same arguments, in the same steps; changes nothing, log included."""
+        ...
+
+
+class Stepping(Protocol):
+    """What a store may offer besides, and all of ours do: to end a whole realm step by step, in flat memory.
+
+    Without it a realm is ended by `SessionStore.end_all`, which gives all its sessions at once.
+    """
+
+    async def end_step(
+        self, realm: str, *, at: datetime, reason: EndReason, until: datetime, limit: int, after: str | None = None
+    ) -> EndStep:
+        """End the next sessions of a realm and announce it: one committed transaction, as `SessionStore.end_all` does.
+
+        A walk that begins with None and goes on until there is no cursor ends every session that was there when it
+        began, whoever signs in or refreshes meanwhile; of those that began since, it ends some.
+
+        Args:
+            realm: whose sessions.
+            at: when they end; what was not live then ends too, and is not given.
+            reason: why.
+            until: how long the log says so.
+            limit: bounds the rows looked at.
+            after: the cursor of the step before; None begins.
+
+        Raises:
+            ValueError: `limit` is below 1, or `after` is no cursor.
+        """
         ...
 
 

@@ -9,12 +9,13 @@ from functools import lru_cache
 from typing import Any, Final, TypeAlias
 
 from ..session import EndReason, Session, session_id_bytes, session_id_text
-from ._values import claims_of, json_text
+from ._values import claims_of, is_text, json_text
 
 Row: TypeAlias = tuple[Any, ...]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+_ID_CHARACTERS: Final = 22
 
 #: The session table's columns, in the order that `session_row` and `session_of` share.
 COLUMNS: Final = (
@@ -111,3 +112,24 @@ def session_of(row: Sequence[Any]) -> Session:
     for (fill, read), value in zip(_FILL, row, strict=True):
         fill(session, value if read is None else read(value))
     return session
+
+
+def realm_start(limit: int, after: str | None) -> tuple[str, bytes]:
+    """Give the subject and the id behind which a step through a realm begins.
+
+    Raises:
+        ValueError: `limit` is below 1, or `after` is no cursor.
+    """
+    if limit < 1:
+        raise ValueError("a step through a realm looks at one row at least")
+    if after is None:
+        return "", b""
+    raw, subject = session_id_bytes(after[:_ID_CHARACTERS]), after[_ID_CHARACTERS:]
+    if raw is None or not is_text(subject):
+        raise ValueError("a step through a realm begins where another one stopped")
+    return subject, raw
+
+
+def realm_cursor(last: tuple[str, bytes] | None) -> str | None:
+    """Give the cursor for the last row that a step looked at."""
+    return None if last is None else session_id_text(last[1]) + last[0]

@@ -11,7 +11,7 @@ from datetime import datetime
 from .._colour import Colour
 from ..errors import StoreError
 from ..session import EndReason, Session, is_live, session_id_bytes
-from . import ENDED, MAX_RECOVERIES, Changes, Purged, Revocation, Revocations, Turn
+from . import ENDED, MAX_RECOVERIES, Changes, EndStep, Purged, Revocation, Revocations, Turn
 from ._values import (
     claims_of,
     json_text,
@@ -89,9 +89,19 @@ class MemoryStore:
     ) -> Sequence[Session]:  # fmt: skip
         """End all sessions of a user or of the whole realm, but for `keep`; give those that were live at `at`."""
         with self._lock:
-            before = [row for row in self._of(realm, subject) if row.id != keep]
-            ended = [(row, self._end(row.id, at, reason, until)) for row in before]
-        return [after for row, after in ended if after is not None and is_live(row, at)]
+            before = [row.id for row in self._of(realm, subject) if row.id != keep]
+            return [row for id_ in before if (row := self._end_living(id_, at, reason, until))]
+
+    async def end_step(
+        self, realm: str, *, at: datetime, reason: EndReason, until: datetime, limit: int, after: str | None = None
+    ) -> EndStep:
+        """End the next sessions of a realm, looking at `limit` rows; give those that were live at `at`."""
+        if limit < 1 or (after is not None and not _raw(after)):
+            raise ValueError("a step through a realm looks at one row at least, from where another one stopped")
+        with self._lock:
+            before = self._next((row.id for row in self._of(realm, None)), limit, after)
+            ended = [row for id_ in before if (row := self._end_living(id_, at, reason, until))]
+        return EndStep(sessions=ended, cursor=before[-1] if len(before) == limit else None)
 
     async def acknowledge(self, generations: Mapping[str, int]) -> None:
         """Raise `delivered`; never lowers it, never above the row's generation."""
@@ -142,14 +152,22 @@ class MemoryStore:
         return Purged(count=len(over), cursor=cursor)
 
     def _over(self, before: datetime, limit: int, after: str | None) -> tuple[list[str], str | None]:
-        start = b"" if after is None else _raw(after)
-        looked_at = sorted((id_ for id_ in self._rows if _raw(id_) > start), key=_raw)[:limit]
+        looked_at = self._next(self._rows, limit, after)
         over = [id_ for id_ in looked_at if _was_over(self._rows[id_], before)]
         return over, looked_at[-1] if len(looked_at) == limit else None
+
+    def _next(self, ids: Iterable[str], limit: int, after: str | None) -> list[str]:
+        start = b"" if after is None else _raw(after)
+        return sorted((id_ for id_ in ids if _raw(id_) > start), key=_raw)[:limit]
 
     def _of(self, realm: str, subject: str | None) -> Iterator[Session]:
         rows = (row for row in self._rows.values() if row.realm == realm)
         return (row for row in rows if subject is None or row.subject == subject)
+
+    def _end_living(self, id_: str, at: datetime, reason: EndReason, until: datetime) -> Session | None:
+        was_live = is_live(self._rows[id_], at)
+        ended = self._end(id_, at, reason, until)
+        return ended if was_live else None
 
     def _end(self, id_: str, at: datetime, reason: EndReason, until: datetime) -> Session | None:
         row = self._rows.get(id_)

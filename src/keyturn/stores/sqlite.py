@@ -19,8 +19,8 @@ from typing import Any, Final, Self, TypeVar
 from .._colour import Colour
 from ..errors import ConfigurationError, StoreError
 from ..session import EndReason, Session, is_live, session_id_bytes, session_id_text
-from . import Purged, Revocation, Revocations, Turn, _sqlite_statements as statements
-from ._rows import Row, micros, session_of, session_row, time_of
+from . import EndStep, Purged, Revocation, Revocations, Turn, _sqlite_statements as statements
+from ._rows import Row, micros, realm_cursor, realm_start, session_of, session_row, time_of
 from ._sqlite_life import WriterOnDemand
 from ._sqlite_schema import Synchronous, open_database
 from ._sqlite_writer import Call, running_loop
@@ -126,7 +126,7 @@ class SqliteStore:
     async def end(self, ids: Iterable[str], *, at: datetime, reason: EndReason, until: datetime) -> Sequence[Session]:
         """End sessions and announce it; give those that this call ended."""
         raw = list(dict.fromkeys(filter(None, map(session_id_bytes, ids))))
-        ending = statements.Ending(at=micros(at), reason=reason.value, until=micros(until))
+        ending = _ending(at, reason, until)
         rows = await self._write(lambda connection: statements.end(connection, raw, ending))
         return [_ended(row, at, reason) for row in rows]
 
@@ -141,13 +141,30 @@ class SqliteStore:
         if not (is_text(realm) and is_text(subject or "")):
             return []
         kept = None if keep is None else session_id_bytes(keep)
-        ending = statements.Ending(at=micros(at), reason=reason.value, until=micros(until))
+        ending = _ending(at, reason, until)
         if subject is None:
             rows = await self._end_realm(realm, kept, ending)
         else:
             rows = await self._write(lambda c: statements.end_of_subject(c, realm, subject, kept, ending))
-        before = map(session_of, rows)
-        return [replace(row, ended_at=at, end_reason=reason) for row in before if is_live(row, at)]
+        return _were_live(rows, at, reason)
+
+    async def end_step(
+        self, realm: str, *, at: datetime, reason: EndReason, until: datetime, limit: int, after: str | None = None
+    ) -> EndStep:
+        """End the next sessions of a realm, looking at `limit` rows; give those that were live at `at`.
+
+        Raises:
+            ValueError: `limit` is below 1, or `after` is no cursor.
+        """
+        start = realm_start(limit, after)
+        if not is_text(realm):
+            return EndStep(sessions=[], cursor=None)
+        ending = _ending(at, reason, until)
+        step = partial(statements.end_of_realm, realm=realm, after=start, limit=limit, keep=None, ending=ending)
+        rows, last = await self._write(step)
+        if last is not None:
+            await _breathe()
+        return EndStep(sessions=_were_live(rows, at, reason), cursor=realm_cursor(last))
 
     async def acknowledge(self, generations: Mapping[str, int]) -> None:
         """Raise `delivered`; never lowers it, never above the row's generation."""
@@ -234,6 +251,15 @@ def _session_or_none(row: Row | None) -> Session | None:
 
 def _ended(row: Row, at: datetime, reason: EndReason) -> Session:
     return replace(session_of(row), ended_at=at, end_reason=reason)
+
+
+def _were_live(rows: Iterable[Row], at: datetime, reason: EndReason) -> list[Session]:
+    before = map(session_of, rows)
+    return [replace(row, ended_at=at, end_reason=reason) for row in before if is_live(row, at)]
+
+
+def _ending(at: datetime, reason: EndReason, until: datetime) -> statements.Ending:
+    return statements.Ending(at=micros(at), reason=reason.value, until=micros(until))
 
 
 def _by_raw_id(values: Mapping[str, int]) -> dict[bytes, int]:

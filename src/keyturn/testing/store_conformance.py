@@ -18,18 +18,20 @@ pytest.register_assert_rewrite(
     "keyturn.testing._store_rows",
     "keyturn.testing._store_turns",
     "keyturn.testing._store_ends",
+    "keyturn.testing._store_steps",
     "keyturn.testing._store_races",
 )
 
 from ._store_ends import Ends  # noqa: E402
 from ._store_races import Races  # noqa: E402
 from ._store_rows import Rows  # noqa: E402
+from ._store_steps import Steps  # noqa: E402
 from ._store_turns import Turns  # noqa: E402
 
 __all__ = ["StoreConformance"]
 
 
-class StoreConformance(Rows, Turns, Ends, Races):
+class StoreConformance(Rows, Turns, Ends, Steps, Races):
     """What every store promises. Subclass it, give `make_store`, and let pytest collect the subclass.
 
     `make_store` gives a new, empty store for every test and colour; `close_store` lets go of it.

@@ -15,8 +15,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from ..._colour import Colour, resolve
 from ...errors import ConfigurationError, StoreError
 from ...session import EndReason, Session, is_live, session_id_bytes, session_id_text
-from .. import Purged, Revocations, Turn
-from .._rows import micros, session_of, session_row
+from .. import EndStep, Purged, Revocations, Turn
+from .._rows import micros, realm_cursor, realm_start, session_of, session_row
 from .._values import is_text, refuse_unstorable, refuse_unstorable_changes
 from ._awaiting import Awaiting
 from ._blocking import Blocking
@@ -187,8 +187,22 @@ class SqlAlchemyStore:
             rows = await self._ask(
                 "end_of_subject", lambda connection: self._said.end_of_subject(connection, realm, subject, kept, ending)
             )
-        before = map(session_of, rows)
-        return [replace(row, ended_at=at, end_reason=reason) for row in before if is_live(row, at)]
+        return _were_live(rows, at, reason)
+
+    async def end_step(
+        self, realm: str, *, at: datetime, reason: EndReason, until: datetime, limit: int, after: str | None = None
+    ) -> EndStep:
+        """End the next sessions of a realm, looking at `limit` rows; give those that were live at `at`.
+
+        Raises:
+            ValueError: `limit` is below 1, or `after` is no cursor.
+        """
+        start, ending = realm_start(limit, after), _ending(at, reason, until)
+        if not is_text(realm):
+            return EndStep(sessions=[], cursor=None)
+        step = partial(self._said.end_of_realm, realm=realm, after=start, limit=limit, keep=None, ending=ending)
+        rows, last = await self._ask("end_of_realm", step)
+        return EndStep(sessions=_were_live(rows, at, reason), cursor=realm_cursor(last))
 
     async def acknowledge(self, generations: Mapping[str, int]) -> None:
         """Raise `delivered`; never lowers it, never above the row's generation."""
@@ -262,6 +276,11 @@ class SqlAlchemyStore:
 
 def _session_or_none(row: Row | None) -> Session | None:
     return None if row is None else session_of(row)
+
+
+def _were_live(rows: Iterable[Row], at: datetime, reason: EndReason) -> list[Session]:
+    before = map(session_of, rows)
+    return [replace(row, ended_at=at, end_reason=reason) for row in before if is_live(row, at)]
 
 
 def _step_start(limit: int, after: str | None) -> bytes:
