@@ -13,8 +13,8 @@ from ._jws import header_segments, looks_issued
 from ._recent import Recent
 from .errors import BindingMismatchError, SessionEndedError, TokenInvalidError, TokenStaleError
 from .feeds import Feed
-from .keyrings import KeySource, now_utc
-from .keys import KeyRing
+from .keyrings import KeySource, SeekingKeys, now_utc
+from .keys import Key, KeyRing
 from .revocation import FloorMap, session_key
 from .settings import ACCESS_TOKEN_CEILING, Settings
 from .stores import ENDED
@@ -27,6 +27,7 @@ RELOAD_PAUSE: Final = timedelta(seconds=1)
 #: First sightings that wait for being told. Beyond, they are forgotten: that costs patience, never a false alarm.
 MAX_SIGHTINGS: Final = 100_000
 
+_NO_KEYS: Final = KeyRing(keys=())
 _NO_END: Final = datetime.max.replace(tzinfo=UTC)
 
 
@@ -94,6 +95,8 @@ class _Sightings:
 class Verifier:
     """Checks access tokens; the same object in blocking and awaiting code, safe in threads, never any I/O in `verify`.
 
+    (But for keys that are read over HTTP, which it waits for where they are missing: `keyturn.remote.RemoteKeys`.)
+
     Args:
         settings: whose tokens are accepted (issuer, audience, realm, clock skew).
         keys: where the key ring comes from; it may hold public keys only.
@@ -123,7 +126,9 @@ class Verifier:
             skew=settings.clock_skew,
             ceiling=ACCESS_TOKEN_CEILING,
         )
-        self._view = _View(keys.ring, clock(), cache_size)
+        # The keys are looked at when the first token comes: constructing waits for nobody.
+        self._view = _View(_NO_KEYS, clock(), 0)
+        self._seek = keys.seek if isinstance(keys, SeekingKeys) else None
         self._sightings = _Sightings()
         self._unknown_key = False
         self._reloaded_at: datetime | None = None
@@ -142,11 +147,12 @@ class Verifier:
             BindingMismatchError: it is bound, and the proof is missing or wrong.
             SessionEndedError: its session ended.
             TokenStaleError: a newer token exists, or is due.
+            StoreError: the keys are elsewhere (`keyturn.remote`), and cannot be read.
         """
         now = self._clock()
-        view = self._view
-        if view.ring is not self._keys.ring or not view.since <= now < view.until:
-            self._view = view = _View(self._keys.ring, now, self._cache_size)
+        view, ring = self._view, self._keys.ring
+        if view.ring is not ring or not view.since <= now < view.until:
+            self._view = view = _View(ring, now, self._cache_size)
         # A long token is not even hashed.
         seen = view.seen.get(token) if len(token) <= MAX_TOKEN else None
         if seen is not None and seen.since <= now < seen.until:
@@ -218,10 +224,21 @@ class Verifier:
         try:
             claims = read(token, view.keys, self._expected, now)
         except TokenInvalidError:
-            if looks_issued(token) and token.partition(".")[0].encode("ascii") not in view.keys:
-                self._unknown_key = True
-            raise
+            if not looks_issued(token) or token.partition(".")[0].encode("ascii") in view.keys:
+                raise
+            self._unknown_key = True
+            if (keys := self._sought(view.ring, now)) is None:
+                raise
+            claims = read(token, keys, self._expected, now)
         return _Seen(claims, self._expected.skew)
+
+    def _sought(self, known: KeyRing, now: datetime) -> Mapping[bytes, Key] | None:
+        """Give the keys of a source that looked for more and found some; None where there are none."""
+        if self._seek is None:
+            return None
+        self._seek()
+        ring = self._keys.ring
+        return None if ring is known else header_segments(ring.verifying(now))
 
     def _accept(self, seen: _Seen, binding: str | None | Unchecked) -> Claims:
         claims = seen.claims

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC, datetime
 from os import PathLike, urandom
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from ..keys import KeyRing
 
-__all__ = ["KeySource", "now_utc", "open"]
+__all__ = ["KeySource", "SeekingKeys", "now_utc", "open"]
 
 
 class KeySource(Protocol):
@@ -17,7 +17,7 @@ class KeySource(Protocol):
 
     @property
     def ring(self) -> KeyRing:
-        """The ring in memory; no I/O, cheap enough for every request."""
+        """The ring in memory; cheap enough for every request, and no I/O but for keys that are read over HTTP."""
         ...
 
     def reload(self) -> KeyRing:
@@ -25,6 +25,15 @@ class KeySource(Protocol):
 
         Trouble with the place never takes keys away from a running process: that would sign everybody out.
         """
+        ...
+
+
+@runtime_checkable
+class SeekingKeys(Protocol):
+    """A key source that by itself looks for a key that a token names and nobody knows."""
+
+    def seek(self) -> None:
+        """Look for newer keys, unless that was done a moment ago: anybody can name a key."""
         ...
 
 

@@ -11,6 +11,7 @@ from itertools import count
 from typing import Any, Final, Self
 
 from .._key_json import Reading, read_ring
+from .._public_keys import read_key_set
 from ..errors import ConfigurationError
 from ..keys import KeyRing, new_ring
 
@@ -52,6 +53,22 @@ class StaticKeys:
         """
         reading = _read(keys, eddsa_alias=eddsa_alias)
         del keys  # an error that leaves from here shows the local variables to whoever reports it
+        return cls(_ring_of(reading, "The key set"))
+
+    @classmethod
+    def from_jwks(cls, text: str | bytes, *, eddsa_alias: bool = False) -> Self:
+        """Take the public keys that an issuer publishes (RFC 7517), from a file for example: they verify, and sign nothing.
+
+        Args:
+            text: the JWK set, as ``/auth/jwks.json`` or ``keyturn keys jwks`` gives it.
+            eddsa_alias: whether Ed25519 keys are also accepted under the older name ``EdDSA``.
+
+        Raises:
+            ConfigurationError: it is no JWK set, shows a private half, has a weak key or an id twice, or holds no key
+                for access tokens.
+        """
+        reading = read_key_set(text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text, eddsa_alias=eddsa_alias)
+        del text  # as below, should it hold a private half
         return cls(_ring_of(reading, "The key set"))
 
     @classmethod
