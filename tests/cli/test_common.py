@@ -328,3 +328,80 @@ def test_a_group_is_one_that_suggests() -> None:
     groups = [each for each in keyturn.commands.values() if isinstance(each, click.Group)]
     assert groups != []
     assert [each.name for each in groups if not isinstance(each, Noun)] == []
+
+
+# --- tokens that are pasted where they do not belong ------------------------------------------------------------------
+
+
+PASTED = {
+    "a refresh token": "kt1.AAFFzZKht9i6a1eCnHXmYa4bcdefgRfr3sh",
+    "a reset token": "ktreset1.AAFFzZKht9i6a1eCnHXmYa4bcdefgR3s3t",
+    "a JWT": "eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJhZGEifQ.c2lnbmF0dXJl",
+}
+PLACES = ("{}", " {}", "--{}", "-{}", "--json={}", "--config={}", "Bearer {}")
+CLIENT_SECRET = "dBjftJeZ4CVP-mBUGyFhl9Zk0YqKcJ2n1sR4tWxE7vo"
+
+
+@pytest.fixture(scope="module")
+def settled(tmp_path_factory: pytest.TempPathFactory) -> Home:
+    """A home with a database, so that no command stops at having none."""
+    home = Home(tmp_path_factory.mktemp("settled"))
+    with home.opened():
+        pass
+    return home
+
+
+def repeated(token: str, output: str) -> list[str]:
+    """Give what an output repeats of a token: stretches of six characters."""
+    body = token.partition(".")[2]
+    return [body[at : at + 6] for at in range(len(body) - 5) if body[at : at + 6] in output]
+
+
+@pytest.mark.ids("W-R17", "R77")
+@pytest.mark.parametrize("what", PASTED)
+@pytest.mark.parametrize(
+    "words", [(), *sorted({each[:1] for each in every_command()} | {*every_command()})], ids=" ".join
+)
+def test_a_token_pasted_at_a_wrong_place_is_wrong_usage_and_never_repeated(
+    settled: Home, words: tuple[str, ...], what: str
+) -> None:
+    for place in PLACES:
+        typed = place.format(PASTED[what])
+        for line in ([*words, typed], [*words, typed, "more"], [*words, "more", "and", "more", typed]):
+            done = settled.run(*line, code=None)
+            assert repeated(PASTED[what], done.output) == [], (line, done.output)
+            if words != ("token", "inspect"):  # which takes one, where its user insists
+                assert done.exit_code == 2, (line, done.output)
+                assert "must not stand on a command line" in done.stderr
+
+
+@pytest.mark.ids("W-R17")
+@pytest.mark.parametrize(
+    "words", [["{}"], ["sessions", "{}"], ["--{}"], ["serve", "--port", "{}"], ["purge", "{}"],
+              ["keys", "rotate", "--algorithm", "{}"], ["sessions", "list", "ada", "{}"], ["doctor", "--json={}"]],
+    ids=" ".join,
+)  # fmt: skip
+@pytest.mark.parametrize("typed", [CLIENT_SECRET, "kt1.AAFFzZKht9", "eyJhbGciOiJFUzI1NiJ9.eyJz"])
+def test_wrong_usage_repeats_nothing_that_may_be_a_secret_or_a_part_of_one(
+    settled: Home, words: list[str], typed: str
+) -> None:
+    assert typed not in settled.run(*(word.format(typed) for word in words), code=2).stderr
+
+
+@pytest.mark.ids("W-R17")
+@pytest.mark.parametrize("typed", ["kt1.AAFFzZKht9", "eyJhbGciOiJFUzI1NiJ9.eyJz"])
+def test_a_refusal_repeats_no_part_of_a_token(settled: Home, typed: str) -> None:
+    for words in (["sessions", "list", typed], ["clients", "remove", typed], ["users", "suspend", typed]):
+        assert typed not in settled.run(*words, code=1).output
+    assert typed not in settled.run("token", "inspect", f"--config={typed}", "x", code=1).output
+    assert typed not in settled.run("doctor", "--config", typed, code=1).output
+
+
+def test_what_click_says_of_a_mistyped_word_cannot_write_on_the_terminal(home: Home) -> None:
+    assert "\x1b" not in home.run("purge", "\x1b[2J", code=2).stderr
+
+
+def test_the_help_of_a_group_that_was_given_no_command_is_whole() -> None:
+    told = CliRunner().invoke(keyturn, ["clients"])
+    assert told.exit_code == 2
+    assert "Commands:" in told.output

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
@@ -14,6 +15,7 @@ import click
 
 from .._reading import did_you_mean
 from ..errors import ConfigurationError, KeyturnError, kind_and_place
+from ..server.blanking import BLANK, blanked
 from ._tables import printable
 
 #: What a shell reports of a program that Ctrl-C ended, and of one whose reader left.
@@ -21,6 +23,19 @@ _INTERRUPTED: Final = 130
 _READER_LEFT: Final = 141
 #: A pipe without a reader, and a terminal that was closed.
 _GONE: Final = frozenset({errno.EPIPE, errno.EIO})
+#: Whole ones: a refresh token, a reset's, a JWT. No name and no file is called so.
+_WHOLE_TOKEN: Final = re.compile(r"kt(?:reset)?1\.[\w-]{20,}|eyJ[\w-]{8,}\.[\w-]{4,}\.[\w-]*")
+#: What may be the rest of one.
+_TOKEN: Final = re.compile(r"kt(?:reset)?\d\.[\w-]{4,}|eyJ[\w-]{8,}\.[\w.-]*")
+#: No option has so long a name: a secret with hyphens before it.
+_LONG_OPTION: Final = re.compile(r"(?<![\w-])--?[\w-]{40,}")
+#: The one command that takes a token as an argument, where its user insists.
+_TAKES_ONE: Final = ("token", "inspect")
+_NOT_HERE: Final = (
+    "A token must not stand on a command line, where other programs can read it, and where your shell remembers it. "
+    "Nothing was done. `keyturn sessions end -` takes a refresh token on standard input and ends its session: others "
+    "may have seen it by now."
+)
 
 
 class RefusedError(click.ClickException):
@@ -30,7 +45,7 @@ class RefusedError(click.ClickException):
 
     def show(self, file: IO[Any] | None = None) -> None:
         """Write the message to standard error."""
-        click.echo(printable(self.message, breaks=True), file=file, err=True)
+        click.echo(printable(without_tokens(self.message), breaks=True), file=file, err=True)
 
 
 class Noun(click.Group):
@@ -47,7 +62,16 @@ class Noun(click.Group):
 
 
 class Program(Noun):
-    """The program: its commands end with 0 done, 1 refused or not found, 2 wrong usage, and never with a traceback."""
+    """The program: its commands end with 0 done, 1 refused or not found, 2 wrong usage, and never with a traceback.
+
+    No token that stands on the command line is repeated, and only ``token inspect`` takes one there.
+    """
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the command line; a usage error where a token stands in it, whatever it is given to."""
+        if tuple(args[:2]) != _TAKES_ONE and any(map(_WHOLE_TOKEN.search, args)):
+            ctx.fail(_NOT_HERE)
+        return super().parse_args(ctx, args)
 
     def main(self, *args: Any, **extra: Any) -> Any:
         """Run a command line."""
@@ -61,7 +85,7 @@ class Program(Noun):
             code = _aborted(error)
         except Exception as error:  # noqa: BLE001 - whatever it is, nobody is shown a traceback with values in it
             _let_go()
-            shown = error if isinstance(error, click.ClickException) else RefusedError(_told_of(error))
+            shown = _masked(error) if isinstance(error, click.ClickException) else RefusedError(_told_of(error))
             with suppress(OSError):
                 shown.show()
             code = shown.exit_code
@@ -95,7 +119,20 @@ def refuse(*lines: str) -> NoReturn:
 
 def say(text: str) -> None:
     """Tell people something, on standard error: standard output is for what was asked for."""
-    click.echo(printable(text, breaks=True), err=True)
+    click.echo(printable(without_tokens(text), breaks=True), err=True)
+
+
+def without_tokens(text: str) -> str:
+    """Give a text without what may be a token: it may repeat what was typed."""
+    return _TOKEN.sub(BLANK, text)
+
+
+def _masked(error: click.ClickException) -> click.ClickException:
+    """Let what click says repeat no secret that was typed, and nothing that a terminal would obey."""
+    if isinstance(error, (RefusedError, click.exceptions.NoArgsIsHelpError)):
+        return error
+    message = printable(blanked(_LONG_OPTION.sub(BLANK, error.format_message())), breaks=True)
+    return click.UsageError(message, ctx=getattr(error, "ctx", None))
 
 
 def _told(error: KeyturnError) -> str:

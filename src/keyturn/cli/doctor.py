@@ -12,6 +12,7 @@ from ..errors import ConfigurationError
 from ..server.doctor import Finding, gather, judge, worst
 from ..server.doctor.finding import broken
 from ._common import ConfigFile, config_option, json_option, printable, show, table
+from ._program import without_tokens
 
 _HELP: Final = """Look whether everything is in order, and say what is weak or broken and what to do about it.
 
@@ -71,6 +72,6 @@ def _tell(findings: Iterable[Finding]) -> None:
 
 def _say(text: str, hang: int = 8) -> None:
     lines = textwrap.wrap(
-        printable(text), _WIDTH, subsequent_indent=" " * hang, break_long_words=False, break_on_hyphens=False,
+        printable(without_tokens(text)), _WIDTH, subsequent_indent=" " * hang, break_long_words=False, break_on_hyphens=False,
     )  # fmt: skip
     show("\n".join(lines))
