@@ -25,9 +25,10 @@ PUBLIC: dict[str, tuple[str, ...] | None] = {
     "keyturn.stores.sqlite": ("SqliteStore",),
     "keyturn.stores.sqlalchemy": ("SqlAlchemyStore",),
     "keyturn.stores.sqlalchemy.migrations": None,
-    "keyturn.keyrings": ("open", "KeySource"),
+    "keyturn.keyrings": ("open", "KeySource", "SeekingKeys"),
     "keyturn.keyrings.directory": ("DirectoryKeys",),
     "keyturn.keyrings.static": ("StaticKeys", "testing_keys"),
+    "keyturn.remote": None,
     "keyturn.keys": (
         "KeyRing", "Key", "SpentId", "new_ring", "completed", "rotate_access", "rotate_refresh", "remove", "pruned",
     ),

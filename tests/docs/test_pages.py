@@ -18,7 +18,6 @@ COMPARISON = ROOT / "docs/reference-systems.md"
 # What the core promises to withstand; the other ids wait for what they are about.
 CORE = ("P", "TOK", "KEY", "ATP", "RT", "CK", "XS", "HT", "SE", "ST", "DS")
 WAITING = {
-    "KEY-05": "keys are read from the ring, not fetched from another issuer",
     "XS-11": "there are no CSRF tokens",
     "SE-09": "addresses and browsers are told, not compared",
     "SE-10": "the browser client",

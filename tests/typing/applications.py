@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Literal, assert_type
@@ -49,7 +50,10 @@ from keyturn import (
 )
 from keyturn.events import ReuseDetected, SessionEnded, SessionStarted
 from keyturn.httpx import KeyturnAuth, TokenStore
+from keyturn.keyrings import KeySource
 from keyturn.keyrings.directory import DirectoryKeys
+from keyturn.keyrings.static import StaticKeys
+from keyturn.remote import RemoteKeys
 from keyturn.stores.memory import MemoryStore
 from keyturn.stores.sqlite import SqliteStore
 from keyturn.testing import ManualClock, a_claims, client, signed_in, testing_keys
@@ -418,3 +422,16 @@ def program() -> tuple[httpx.Client, httpx.AsyncClient]:
     ada = KeyturnAuth("https://id.example.org", username="ada", password=lambda: "from a vault", tokens=kept)
     session = KeyturnAuth("https://id.example.org", refresh_token="kt1.", origins=["https://api.example.org"])
     return httpx.Client(auth=ada), httpx.AsyncClient(auth=session)
+
+
+# --- a service that only verifies ----------------------------------------------------------------------------------
+
+
+async def elsewhere(token: str, tls: ssl.SSLContext) -> Claims:
+    """Every way to come by an issuer's public keys."""
+    keys = RemoteKeys("https://id.example.org/auth/jwks.json", tls=tls)
+    ways: list[KeySource] = [keys, StaticKeys.from_jwks('{"keys": []}'), StaticKeys.from_jwks(b"")]
+    await keys.ready()
+    assert_type(keys.trouble, str | None)
+    verifiers = [Verifier(Settings(issuer="https://id.example.org"), way) for way in ways]
+    return verifiers[0].verify(token, binding=UNCHECKED)
