@@ -6,6 +6,7 @@ import io
 import socket
 import ssl
 from http.client import HTTPException, HTTPResponse
+from ipaddress import ip_address
 from time import monotonic
 from typing import Any, Final
 from urllib.parse import SplitResult
@@ -59,12 +60,21 @@ def fetch(
 
 
 def _connection(address: SplitResult, until: float, tls: ssl.SSLContext | None) -> socket.socket:
-    plain = socket.create_connection((address.hostname, address.port or _PORTS[address.scheme]), timeout=_left(until))
+    port = address.port or _PORTS[address.scheme]
+    plain = socket.create_connection((address.hostname, port), timeout=_left(until))
     if tls is None:
-        return plain
+        return _at_home(plain)
     with plain:  # the socket that speaks TLS takes it over; where that fails, it must not stay open
         plain.settimeout(_left(until))
         return tls.wrap_socket(plain, server_hostname=address.hostname)
+
+
+def _at_home(plain: socket.socket) -> socket.socket:
+    """Give a connection on to this machine; a name that sounds like it may lead elsewhere (RFC 6761 section 6.3)."""
+    if ip_address(plain.getpeername()[0]).is_loopback:
+        return plain
+    plain.close()
+    raise FetchError("plain http led to another machine")
 
 
 def _left(until: float) -> float:
