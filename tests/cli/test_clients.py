@@ -1,6 +1,8 @@
 """`keyturn clients`: registered programs, whose secrets are printed once and kept nowhere."""
 
 import hashlib
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -132,3 +134,30 @@ def test_without_a_database_there_are_none_and_none_is_made(home: Home, words: l
 @pytest.mark.parametrize("words", [["add"], ["remove"], ["rm", "x"], ["add", "a", "--secret", "x"]], ids=" ".join)
 def test_wrong_usage_is_told_from_a_refusal(home: Home, words: list[str]) -> None:
     assert home.run("clients", *words, code=2).stdout == ""
+
+
+# --- a damaged row ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.ids("OA-04")
+def test_a_damaged_row_is_listed_as_such_hides_no_other_and_can_be_removed(home: Home) -> None:
+    for name in ("app", "shop-api", "till"):
+        home.run("clients", "add", name)
+    with closing(sqlite3.connect(home.folder / "keyturn.db")) as connection:
+        connection.execute("UPDATE keyturn_client SET secret_digest = 's3cret' WHERE id = 'shop-api'")
+        connection.commit()
+    listed = home.run("clients", "list", code=1)
+    assert [line.split()[0] for line in listed.stdout.splitlines()[1:]] == ["app", "shop-api", "till"]
+    assert "damaged" in listed.stdout.splitlines()[2]
+    assert "1 client cannot be read" in listed.stderr
+    assert "s3cret" not in listed.output
+    with home.opened() as opened:
+        drive(opened.clients.refresh())
+        assert set(opened.clients) == {"app", "till"}
+    home.run("users", "create", "ada", typed="a long passphrase of mine")
+    assert "There is no client 'shop-api'" in home.run("token", "issue", "ada", "--client", "shop-api", code=1).stderr
+    assert home.run("token", "issue", "ada", "--client", "till").stdout
+    assert "taken" in home.run("clients", "add", "shop-api", code=1).stderr
+    home.run("clients", "remove", "shop-api")
+    home.run("clients", "add", "shop-api")
+    assert len(home.rows("clients", "list")) == 3

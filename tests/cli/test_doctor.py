@@ -426,7 +426,7 @@ def test_it_looks_at_a_whole_installation_and_changes_no_byte(home: Home) -> Non
     assert tree(home.folder) == before
     well = "\n".join(each["what"] for each in found if each["level"] == "ok")
     assert "All 2 keys sign and verify" in well
-    assert "1 sessions live." in well
+    assert "1 session lives." in well
     assert "1 of 1 are active." in well
 
 
@@ -437,7 +437,7 @@ def test_only_sessions_that_live_in_this_realm_are_counted(home: Home) -> None:
     with closing(sqlite3.connect(home.folder / "keyturn.db", isolation_level=None)) as connection:
         raw = session_id_bytes(other)
         connection.execute("UPDATE keyturn_session SET realm = 'staff' WHERE id = ?", (raw,))
-    assert "1 sessions live." in whats(home, 0, "ok")
+    assert "1 session lives." in whats(home, 0, "ok")
 
 
 @pytest.mark.ids("L37", "W-L14")
@@ -494,7 +494,7 @@ def test_a_refresh_key_whose_file_is_lost_is_found_by_the_sessions_that_it_seale
     sealed_by_the_key_before(home)
     assert "sealed before" not in whats(home, 0, "broken")
     (home.folder / "keys" / "refresh-0.json").unlink()
-    assert "1 sessions live that were sealed before" in whats(home, 1, "broken")
+    assert "1 session lives that was sealed before" in whats(home, 1, "broken")
 
 
 def sealed_by_the_key_before(home: Home) -> None:
@@ -519,7 +519,7 @@ def test_a_server_that_starts_says_so_too(home: Home) -> None:
     (home.folder / "keys" / "refresh-0.json").unlink()
     with served(home.folder) as ill:
         pass
-    warning = "1 sessions live that were sealed before the oldest refresh key here began"
+    warning = "1 session lives that was sealed before the oldest refresh key here began"
     assert [any(warning in line for line in each.said) for each in (well, ill)] == [False, True]
 
 
@@ -527,7 +527,7 @@ def test_lost_keys_of_live_sessions_are_broken(home: Home) -> None:
     home.sign_in("user-1")
     for path in (home.folder / "keys").glob("*.json"):
         path.unlink()
-    assert "1 sessions live whose keys they were" in whats(home, 1, "broken")
+    assert "1 session lives whose keys they were" in whats(home, 1, "broken")
 
 
 def test_a_corrupt_user_row_is_named_and_its_values_are_not(home: Home) -> None:
@@ -535,7 +535,16 @@ def test_a_corrupt_user_row_is_named_and_its_values_are_not(home: Home) -> None:
     with closing(sqlite3.connect(home.folder / "keyturn.db", isolation_level=None)) as connection:
         connection.execute("UPDATE keyturn_account SET roles = 'no json, but s3cret', created_at = 'yesterday'")
     said = whats(home, 1, "broken")
-    assert "1 rows cannot be understood: ada" in said
+    assert "1 row cannot be understood: ada" in said
+    assert "s3cret" not in said
+
+
+def test_a_corrupt_client_row_is_named_and_its_values_are_not(home: Home) -> None:
+    home.run("clients", "add", "shop-api")
+    with closing(sqlite3.connect(home.folder / "keyturn.db", isolation_level=None)) as connection:
+        connection.execute("UPDATE keyturn_client SET secret_digest = 's3cret'")
+    said = whats(home, 1, "broken")
+    assert "The row of client shop-api cannot be understood" in said
     assert "s3cret" not in said
 
 
@@ -585,7 +594,7 @@ def test_a_database_server_is_looked_at_and_left_as_it_is(server_home: Home) -> 
     server_home.sign_in("user-1")
     well = whats(server_home, 0, "ok")
     assert "It answers" in well
-    assert "1 sessions live." in well
+    assert "1 session lives." in well
     assert "1 of 1 are active." in well
     assert "It agrees with the database's" in well
     assert "may do anything on that server" in whats(server_home, 0, "weak")

@@ -72,6 +72,32 @@ def look_up(one, client_id):
     return drive(one.registry.look_up(client_id))
 
 
+@pytest.mark.ids("OA-04")
+def test_one_damaged_row_is_a_client_that_nobody_knows_and_hides_no_other(caplog):
+    one = a_registry(record("app"), record("till", DIGEST))
+    drive(one.registry.refresh())
+    one.table.rows["till"] = "till"  # as records give a row that cannot be understood
+    one.table.rows["new"] = record("new")
+    for _ in range(3):
+        drive(one.registry.refresh())
+    assert set(one.registry) == {"shop-web", "app", "new"}
+    assert look_up(one, "till") is None, "and it is no trouble of the store, which would be asked for again and again"
+    assert caplog.text.count("the row of client 'till' cannot be understood") == 1
+    one.table.rows["till"] = record("till", DIGEST)
+    drive(one.registry.refresh())
+    assert one.registry["till"].secret_digest == DIGEST
+    one.table.rows["till"] = "till"
+    drive(one.registry.refresh())
+    assert caplog.text.count("the row of client 'till' cannot be understood") == 2
+
+
+def test_a_client_of_the_file_is_known_whatever_became_of_the_tables_row():
+    one = a_registry(record("app"))
+    one.table.rows["shop-web"] = "shop-web"
+    drive(one.registry.refresh())
+    assert one.registry["shop-web"] == IN_FILE
+
+
 # --- what is known -------------------------------------------------------------------------------------------------
 
 

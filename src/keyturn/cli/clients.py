@@ -10,6 +10,7 @@ import click
 from .._colour import drive
 from ..server.registry import new_client
 from ._common import ConfigFile, Noun, config_option, installed, json_option, printable, refuse, say, table
+from ._who import counted
 
 if TYPE_CHECKING:
     from ..server.installation import Installation
@@ -42,7 +43,8 @@ Only the secret's SHA-256 is kept. Who lost it removes the client and adds it ag
 _LIST_HELP: Final = """List the registered programs, those of the configuration first.
 
 SOURCE is "file" for the configuration's, "database" for those that were added here, and "unused" for one of the
-database whose id the configuration has too: the configuration's is the one that counts.
+database whose id the configuration has too: the configuration's is the one that counts. "damaged" is one of the
+database whose row cannot be understood: no server knows it, until it is removed and added again.
 """
 
 
@@ -78,18 +80,24 @@ def add(config: ConfigFile, id: str, public: bool, name: str) -> None:  # noqa: 
 @json_option
 def list_(config: ConfigFile, as_json: bool) -> None:  # noqa: FBT001 - a flag
     """List the registered programs."""
+    damaged: list[str] = []
     with installed(config, makes=False) as opened:
-        table(
-            COLUMNS, _rows(opened), as_json, empty="No program is registered. `keyturn clients add ID` registers one."
-        )
+        empty = "No program is registered. `keyturn clients add ID` registers one."
+        table(COLUMNS, _rows(opened, damaged), as_json, empty=empty)
+    if damaged:
+        refuse(f"{counted(len(damaged), 'client')} cannot be read: remove what is listed as damaged, and add it again.")
 
 
-def _rows(opened: Installation) -> Iterator[tuple[Any, ...]]:
+def _rows(opened: Installation, damaged: list[str]) -> Iterator[tuple[Any, ...]]:
     configured = opened.config.configuration.clients
     for client in configured:
         yield (client.id, client.secret_digest is None, "", "file", None)
     in_file = {client.id for client in configured}
     for record in drive(opened.records.clients()):
+        if isinstance(record, str):
+            damaged.append(record)
+            yield (record, None, "", "damaged", None)
+            continue
         source = "unused" if record.id in in_file else "database"
         yield (record.id, record.secret_digest is None, record.name, source, record.created_at)
 

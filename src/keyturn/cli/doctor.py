@@ -61,13 +61,14 @@ def _findings(config: ConfigFile) -> Sequence[Finding]:
 
 
 def _tell(findings: Iterable[Finding]) -> None:
-    counted: dict[str, int] = {}
+    counted = dict.fromkeys(("broken", "weak", "note", "ok"), 0)
     for each in findings:
-        counted[each.level] = counted.get(each.level, 0) + 1
+        counted[each.level] += 1
         _say(f"{each.level:<8}{each.topic}: {each.what}")
         if each.remedy:
             _say(f"{'':8}-> {each.remedy}", hang=11)
-    show(", ".join(f"{counted.get(level, 0)} {level}" for level in ("broken", "weak", "note", "ok")) + ".")
+    levels = ((count, "notes" if level == "note" and count != 1 else level) for level, count in counted.items())
+    show(", ".join(f"{count} {word}" for count, word in levels) + ".")
 
 
 def _say(text: str, hang: int = 8) -> None:

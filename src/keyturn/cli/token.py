@@ -16,7 +16,7 @@ from ..keyrings.directory import look
 from ..keyrings.static import StaticKeys
 from ..server.account_values import NotFoundError
 from ..server.installation import Installation
-from ..server.records import Account
+from ..server.records import Account, ClientRecord
 from ..server.token_inspection import Report, inspect as inspected
 from ..server.users import principal_of
 from ..session import Client
@@ -141,7 +141,7 @@ def _active(opened: Installation, subject: str) -> Account:
 
 def _refuse_unknown_client(opened: Installation, client_id: str) -> None:
     known = {client.id for client in opened.config.configuration.clients}
-    known |= {client.id for client in drive(opened.records.clients())} | {DEFAULT_CLIENT}
+    known |= {each.id for each in drive(opened.records.clients()) if isinstance(each, ClientRecord)} | {DEFAULT_CLIENT}
     if client_id not in known:
         refuse(f"There is no client {printable(client_id)!r}. `keyturn clients list` shows them all.")
 

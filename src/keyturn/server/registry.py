@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, ItemsView, Iterable, Iterator, Mapping, ValuesView
 from contextlib import suppress
@@ -16,6 +17,8 @@ from .._colour import Colour
 from ..errors import KeyturnError, StoreError
 from ..users import DEFAULT_CLIENT, RegisteredClient
 from .records import ClientRecord, Records
+
+_log: Final = logging.getLogger("keyturn.server")
 
 #: Anybody can name a client that nobody knows; the table is read for it no more often than this.
 PAUSE: Final = timedelta(seconds=1)
@@ -57,7 +60,8 @@ def new_client(
 class ClientRegistry(Mapping[str, RegisteredClient]):
     """Registered clients by id, from memory; `Service(clients=…)` takes it as it is.
 
-    What is read here is as old as the last `refresh`. An id that is not known is looked up in the table before it is
+    A row that cannot be understood is logged, and its client is known to nobody: no refresh and no proof is taken from
+    who names it. All others stay known. What is read here is as old as the last `refresh`. An id that is not known is looked up in the table before it is
     refused, at most once a second. Where both name an id, the file's client is the one.
 
     Args:
@@ -77,6 +81,7 @@ class ClientRegistry(Mapping[str, RegisteredClient]):
         self._taken = 0
         self._asked_at: datetime | None = None
         self._trouble: StoreError | None = None
+        self._damaged: set[str] = set()
         self._places = [True] * _READERS  # who pops one may read; list.pop and append are atomic
         self.colour: Colour = records.colour
 
@@ -120,8 +125,14 @@ class ClientRegistry(Mapping[str, RegisteredClient]):
             self._trouble = error
             raise
         self._trouble = None
+        self._note_damage({each for each in found if isinstance(each, str)})
         if number > self._taken:  # a slow read must not undo a later one
             self._taken, self._known = number, {**_registered(found), **self._configured}
+
+    def _note_damage(self, damaged: set[str]) -> None:
+        for client_id in sorted(damaged - self._damaged):  # once, not at every look
+            _log.error("the row of client %s cannot be understood: nobody knows this client", ascii(client_id))
+        self._damaged = damaged
 
     async def look_up(self, client_id: str) -> RegisteredClient | None:
         """Give the client of an id that may have been registered just now.
@@ -185,9 +196,11 @@ class ClientRegistry(Mapping[str, RegisteredClient]):
             await self.refresh()
 
 
-def _registered(records: Iterable[ClientRecord]) -> dict[str, RegisteredClient]:
+def _registered(records: Iterable[ClientRecord | str]) -> dict[str, RegisteredClient]:
     return {
         record.id: RegisteredClient(id=record.id, secret_digest=record.secret_digest)
         for record in records
-        if record.id and record.id != DEFAULT_CLIENT  # nobody can register these, whoever wrote the row
+        if isinstance(record, ClientRecord)
+        and record.id
+        and record.id != DEFAULT_CLIENT  # nobody can register these, whoever wrote the row
     }

@@ -259,13 +259,17 @@ def test_a_row_that_cannot_be_understood_is_named_and_shows_no_value(place, reco
 
 
 @pytest.mark.parametrize("kind", IN_SQL, indirect=True)
-def test_a_client_that_cannot_be_understood_is_named(place, records):
-    place.run(records.add_client(ClientRecord(id="shop-api", secret_digest="a" * 64, created_at=NOW)))
-    place.execute("UPDATE keyturn_client SET created_at = 9000000000000000000")
-    with pytest.raises(StoreError) as told:
-        place.run(records.clients())
-    assert "shop-api" in told.value.cause
-    assert "aaaa" not in told.value.cause
+@pytest.mark.parametrize(
+    "damage", ["created_at = 9000000000000000000", "secret_digest = 'nonsense'", "secret_digest = ''"]
+)
+def test_a_client_that_cannot_be_understood_is_named_and_hides_no_other(place, records, damage):
+    clients = [ClientRecord(id=id_, secret_digest="a" * 64, created_at=NOW) for id_ in ("app", "shop-api", "till")]
+    for client in clients:
+        place.run(records.add_client(client))
+    place.execute(f"UPDATE keyturn_client SET {damage} WHERE id = 'shop-api'")
+    assert place.run(records.clients()) == [clients[0], "shop-api", clients[2]]
+    assert place.run(records.remove_client("shop-api")) is True
+    assert place.run(records.clients()) == [clients[0], clients[2]]
 
 
 # --- clients and resets ---------------------------------------------------------------------------------------------

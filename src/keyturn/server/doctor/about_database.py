@@ -8,7 +8,7 @@ from hashlib import sha256
 from typing import Final
 
 from .facts import AccountFacts, DatabaseFacts, Facts
-from .finding import Finding, broken, note, ok, weak
+from .finding import Finding, broken, counted, note, ok, weak
 
 #: Below this nobody's disk or statement minds.
 _MANY_ROWS: Final = 10_000
@@ -56,6 +56,12 @@ def about_accounts(facts: Facts) -> Iterator[Finding]:
 def about_clients(facts: Facts) -> Iterator[Finding]:
     """Judge the registered clients."""
     for client in facts.clients:
+        if client.is_damaged:
+            yield broken(
+                "clients",
+                f"The row of client {client.id} cannot be understood: no server knows this client.",
+                f"Restore it from a copy of the database, or keyturn clients remove {client.id}, and add it again.",
+            )
         if client.digest is not None and is_placeholder(client.digest, client.id):
             yield broken(
                 "clients",
@@ -134,7 +140,7 @@ def _backlog(database: DatabaseFacts) -> Iterator[Finding]:
     sessions = database.sessions
     if sessions is None:
         return
-    yield ok("database", f"{sessions.live} sessions live.")
+    yield ok("database", f"{counted(sessions.live, 'session lives', 'sessions live')}.")
     for count, what in ((sessions.over, "sessions have been over for a week"), (sessions.announcements, "announcements of the log are needed no more")):  # fmt: skip
         if count >= _MANY_ROWS:
             yield note("database", f"{count} {what}.", "Run `keyturn purge` every day, by a timer.")
@@ -146,18 +152,21 @@ def _bad_rows(accounts: AccountFacts) -> Iterator[Finding]:
         more = (
             f" and {accounts.corrupt - len(accounts.damaged)} more" if accounts.corrupt > len(accounts.damaged) else ""
         )
+        whose = "This user" if accounts.corrupt == 1 else "These users"
         yield broken(
             "accounts",
-            f"{accounts.corrupt} rows cannot be understood: {names}{more}. These users cannot sign in.",
+            f"{counted(accounts.corrupt, 'row', 'rows')} cannot be understood: {names}{more}. {whose} cannot sign in.",
             "Restore them from a copy of the database, or delete the rows and create the users anew.",
         )
     if accounts.without_password:
         yield note(
-            "accounts", f"{accounts.without_password} active ones have no password.", "keyturn users set-password NAME"
+            "accounts",
+            f"{counted(accounts.without_password, 'active one has', 'active ones have')} no password.",
+            "keyturn users set-password NAME",
         )
     if accounts.hashed_weakly:
         yield note(
             "accounts",
-            f"{accounts.hashed_weakly} passwords are hashed more weakly than new ones.",
+            f"{counted(accounts.hashed_weakly, 'password is', 'passwords are')} hashed more weakly than a new one.",
             "Each is hashed anew when its owner signs in; suspend accounts that nobody uses.",
         )

@@ -9,7 +9,7 @@ from typing import Final
 
 from ...keys import Key, KeyRing
 from .facts import Facts
-from .finding import Finding, broken, note, ok, weak
+from .finding import Finding, broken, counted, note, ok, weak
 
 _TOPIC: Final = "keys"
 #: Clocks of one installation may differ so much.
@@ -45,9 +45,10 @@ def about_keys(facts: Facts) -> Iterator[Finding]:
 def _none_at_all(facts: Facts) -> Finding:
     live = facts.database.sessions.live if facts.database.sessions else 0
     if live:
+        lives = counted(live, "session lives", "sessions live")
         return broken(
             _TOPIC,
-            f"There are no keys in {facts.config.keys}, and {live} sessions live whose keys they were.",
+            f"There are no keys in {facts.config.keys}, and {lives} whose keys they were.",
             "Restore the folder from a copy. If it is lost, `keyturn keys generate`: then everybody signs in again.",
         )
     return note(_TOPIC, f"There are no keys in {facts.config.keys} yet.", "The first start makes them.")
@@ -90,7 +91,8 @@ def missing_keys(facts: Facts) -> Iterator[Finding]:
     orphans = facts.database.sessions.orphans if facts.database.sessions else 0
     if not orphans:
         return
-    what = f"{orphans} sessions live that were sealed before the oldest refresh key here began: their key is missing."
+    of = counted(orphans, "session lives that was", "sessions live that were")
+    what = f"{of} sealed before the oldest refresh key here began: the key is missing."
     if ring.spent:
         yield note(_TOPIC, what, "It was removed on purpose, as it seems: those users sign in again.")
     else:

@@ -75,10 +75,12 @@ class ClientFacts:
     Args:
         id: its client_id.
         digest: SHA-256 of its secret in hexadecimal; None for a public one.
+        is_damaged: whether its row in the table cannot be understood.
     """
 
     id: str
     digest: str | None = field(default=None, repr=False)
+    is_damaged: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

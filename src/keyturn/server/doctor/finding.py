@@ -28,6 +28,11 @@ class Finding:
     remedy: str = ""
 
 
+def counted(count: int, one: str, many: str) -> str:
+    """Give a number with its words: ``1 session lives``, ``3 sessions live``."""
+    return f"{count} {one if count == 1 else many}"
+
+
 def ok(topic: str, what: str) -> Finding:
     """Say that something is as it should be."""
     return Finding(level="ok", topic=topic, what=what)

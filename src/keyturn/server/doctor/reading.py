@@ -9,7 +9,6 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
-from ...errors import StoreError
 from ...keys import KeyRing
 from ...stores._rows import micros
 from ...stores._sqlite_schema import APPLICATION_ID, VERSION
@@ -17,7 +16,7 @@ from .. import database
 from ..argon2id import COST
 from ..config import ServerConfig
 from ..records import Account
-from ..records._rows import ACCOUNT_COLUMNS, CLIENT_COLUMNS, account_or_key, client_of
+from ..records._rows import ACCOUNT_COLUMNS, CLIENT_COLUMNS, account_or_key, client_or_id
 from ..records._sqlite_file import VERSION as RECORDS_VERSION
 from .asking import Asked, TroubleError, asked, in_use
 from .facts import AccountFacts, ClientFacts, DatabaseFacts, SessionFacts
@@ -222,7 +221,9 @@ def _clients(one: Asked) -> Sequence[ClientFacts]:
     found: list[ClientFacts] = []
     with suppress(TroubleError):
         for row in one.rows(f"SELECT {CLIENT_COLUMNS} FROM keyturn_client"):  # noqa: S608 - constants
-            with suppress(StoreError):
-                client = client_of(row)
+            client = client_or_id(row)
+            if isinstance(client, str):
+                found.append(ClientFacts(id=client, is_damaged=True))
+            else:
                 found.append(ClientFacts(id=client.id, digest=client.secret_digest))
     return found

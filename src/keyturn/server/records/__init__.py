@@ -111,8 +111,8 @@ class Records(Protocol):
         """Keep a new client; TakenError where the id is taken."""
         ...
 
-    async def clients(self) -> Sequence[ClientRecord]:
-        """Give all clients by id."""
+    async def clients(self) -> Sequence[ClientRecord | str]:
+        """Give all clients by id; of a row that cannot be understood its id alone, so that one hides no others."""
         ...
 
     async def remove_client(self, id: str) -> bool:  # noqa: A002 - the protocol's own word

@@ -130,6 +130,14 @@ def client_of(row: Sequence[Any]) -> ClientRecord:
     return ClientRecord(**_read(row, _CLIENT, "client"))
 
 
+def client_or_id(row: Sequence[Any]) -> ClientRecord | str:
+    """Give the client of a row; its id alone where the row cannot be understood."""
+    try:
+        return client_of(row)
+    except StoreError:
+        return str(row[0])
+
+
 def account_or_key(row: Sequence[Any]) -> Account | str:
     """Give the account of a row; its name key alone where the row cannot be understood."""
     try:
@@ -162,6 +170,12 @@ def _text(value: Any) -> str:
 
 def _text_or_none(value: Any) -> str | None:
     return None if value is None else _text(value)
+
+
+def _digest_or_none(value: Any) -> str | None:
+    if value is not None and not (len(_text(value)) == 2 * _DIGEST_BYTES and _HEX.issuperset(value)):
+        raise ValueError
+    return None if value is None else str(value)
 
 
 def _name(value: Any) -> str:
@@ -218,7 +232,7 @@ _ACCOUNT: Final[Mapping[str, Callable[[Any], Any]]] = {
 }
 _CLIENT: Final[Mapping[str, Callable[[Any], Any]]] = {
     "id": _text,
-    "secret_digest": _text_or_none,
+    "secret_digest": _digest_or_none,
     "name": _name,
     "created_at": _time,
 }

@@ -75,7 +75,7 @@ class MemoryRecords:
                 raise TakenError("This client id is taken.")
             self._clients[client.id] = client
 
-    async def clients(self) -> Sequence[ClientRecord]:
+    async def clients(self) -> Sequence[ClientRecord | str]:
         """Give all clients by id."""
         with self._lock:
             return [self._clients[id_] for id_ in sorted(self._clients)]

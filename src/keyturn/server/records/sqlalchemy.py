@@ -26,7 +26,7 @@ from . import Account, ClientRecord, TakenError, _statements as said
 from ._rows import (
     account_of,
     account_or_key,
-    client_of,
+    client_or_id,
     keys_of,
     refuse_limit,
     refuse_unstorable,
@@ -137,9 +137,9 @@ class SqlAlchemyRecords:
         taken = TakenError("This client id is taken.")
         await self._ask(partial(_insert, statement=_ADD_CLIENT, values=said.client_values(client), taken=taken))
 
-    async def clients(self) -> Sequence[ClientRecord]:
-        """Give all clients by id."""
-        return list(map(client_of, await self._rows(_CLIENTS)))
+    async def clients(self) -> Sequence[ClientRecord | str]:
+        """Give all clients by id; of a row that cannot be understood its id alone."""
+        return list(map(client_or_id, await self._rows(_CLIENTS)))
 
     async def remove_client(self, id: str) -> bool:  # noqa: A002 - the protocol's own word
         """Remove a client; False where there is none of that id."""

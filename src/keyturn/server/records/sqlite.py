@@ -20,7 +20,7 @@ from . import Account, ClientRecord, TakenError, _sqlite_file as file, _statemen
 from ._rows import (
     account_of,
     account_or_key,
-    client_of,
+    client_or_id,
     keys_of,
     refuse_limit,
     refuse_unstorable,
@@ -113,9 +113,9 @@ class SqliteRecords:
         if not await self._ask(lambda connection: connection.execute(_ADD_CLIENT, values).rowcount, writes=True):
             raise TakenError("This client id is taken.")
 
-    async def clients(self) -> Sequence[ClientRecord]:
-        """Give all clients by id."""
-        return list(map(client_of, await self._ask(lambda connection: connection.execute(said.CLIENTS).fetchall())))
+    async def clients(self) -> Sequence[ClientRecord | str]:
+        """Give all clients by id; of a row that cannot be understood its id alone."""
+        return list(map(client_or_id, await self._ask(lambda connection: connection.execute(said.CLIENTS).fetchall())))
 
     async def remove_client(self, id: str) -> bool:  # noqa: A002 - the protocol's own word
         """Remove a client; False where there is none of that id."""
