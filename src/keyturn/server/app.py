@@ -27,6 +27,7 @@ from . import account_routes
 from .config import ServerConfig
 from .health import Readiness, Vitals, checks_of, health_routes
 from .installation import Installation
+from .late_sign_ins import ending_late_ones
 from .metrics import Metrics, metrics_route
 from .observing import RouteNames, observed, watching
 from .openapi import openapi_route
@@ -79,18 +80,25 @@ def build(config: ServerConfig) -> App:
 
 
 def _keyturn(installation: Installation, metrics: Metrics | None) -> Keyturn:
-    config = installation.config
-    return Keyturn(
+    config, colour = installation.config, installation.store.colour
+    late = ending_late_ones(
+        installation.records,
+        colour,
+        awaiting=lambda: auth.sessions,
+        blocking=lambda: auth._blocking_sessions(),  # noqa: PLW0108, SLF001 - not there yet; its own house
+    )
+    auth = Keyturn(
         config.settings,
         store=installation.store,
         keys=installation.keys,
         users=installation.users,
         throttle=installation.throttle,
         clients=installation.clients,
-        listeners=[watching(metrics, installation.store.colour)],
+        listeners=[watching(metrics, colour), late],
         trusted_proxies=config.configuration.trusted_proxies,
         chance=installation.chance,
     )
+    return auth
 
 
 def _sources(installation: Installation, auth: Keyturn) -> Sources:
