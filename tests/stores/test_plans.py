@@ -120,12 +120,32 @@ def test_a_realm_is_ended_along_its_index(full: Full) -> None:
     how = {"at": NOW, "reason": EndReason.LOGOUT, "until": UNTIL}
     said = [
         *full.statements(full.store.end_all("nobody's", None, **how)),
-        *full.statements(full.store.end_step("shop", limit=100, **how)),
-        *full.statements(full.store.end_step("shop", limit=100, after=full.user(7)[0].id + "user 7", **how)),
+        # Of users that no other test is about.
+        *full.statements(full.store.end_step("shop", limit=1000, after=after("user 5"), **how)),
+        *full.statements(full.store.end_step("shop", limit=1000, after=after("user 99998"), **how)),
     ]
+    full.position = drive(full.store.revocations(None)).position  # what comes after is not about these
     for statement, parameters in said:
         if statement.split()[0] not in {"START", "COMMIT"}:
             assert whole_tables(full, statement, parameters) == [], statement
+
+
+@pytest.mark.ids("M20")
+def test_a_step_through_a_realm_reads_the_rows_that_it_ends_and_few_more(full: Full) -> None:
+    how = {"at": NOW, "reason": EndReason.LOGOUT, "until": UNTIL}
+    before, cursor = rows_read(full), after("user 6")
+    for _ in range(8):
+        step = drive(full.store.end_step("shop", limit=100, after=cursor, **how))
+        assert len(step.sessions) > 50, "other tests have ended a few"
+        cursor = step.cursor
+    assert (rows_read(full) - before) / 8 < 2500
+    full.position = drive(full.store.revocations(None)).position  # what comes after is not about these
+
+
+def after(subject: str) -> str:
+    from keyturn.session import session_id_text
+
+    return session_id_text(b"\xff" * 16) + subject
 
 
 def raw_of(session: Session) -> bytes:
