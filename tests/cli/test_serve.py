@@ -1,5 +1,6 @@
 """``keyturn serve`` as an operator meets it: the first start, what it says, and every way in which it will not start."""
 
+import errno
 import json
 import os
 import re
@@ -10,12 +11,14 @@ import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 from sqlalchemy import create_engine, text
 
 from keyturn.cli.serve import why_no_port
+from keyturn.server.config import load
 from keyturn.stores.sqlalchemy.migrations._opening import address
 from keyturn.stores.sqlalchemy.migrations._running import VERSION_TABLE
 from tests.support.serve_process import environment, keyturn_command, run_keyturn, served, start
@@ -308,6 +311,20 @@ def test_nobody_needs_to_read_what_it_says(tmp_path):
             process.send_signal(signal.SIGTERM)
             code = process.wait(30)
     assert code in (0, 141)
+
+
+def test_a_starter_that_leaves_after_the_first_line_stops_nothing(tmp_path, monkeypatch):
+    said = []
+
+    def say(line):
+        if said:
+            raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+        said.append(line)
+
+    command = import_module("keyturn.cli.serve")
+    monkeypatch.setattr(command, "say", say)
+    command._welcome(load(here=tmp_path, environment={}), "http://127.0.0.1:8000")
+    assert "http://127.0.0.1:8000" in said[0]
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])

@@ -6,7 +6,7 @@ import errno
 import os
 import socket
 import sys
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import Any, Final
 
 import click
@@ -65,10 +65,11 @@ def _welcome(config: ServerConfig, address: str) -> None:
     with closing(Installation(config)) as installation:
         installation.prepare(waiting=lambda why: say(f"Waiting for the database: {why}"))
         users = bool(drive(installation.records.accounts(limit=1)))
-    for line in remarks.welcome(config, version=__version__, address=address, users=users):
-        say(line)
-    for finding in lost_keys(config):
-        say(f"Mind: {finding.what} {finding.remedy}")
+    lines = [*remarks.welcome(config, version=__version__, address=address, users=users)]
+    lines += [f"Mind: {finding.what} {finding.remedy}" for finding in lost_keys(config)]
+    with suppress(BrokenPipeError):  # whoever has read the first line may know enough; the server serves all the same
+        for line in lines:
+            say(line)
 
 
 def why_no_port(host: str, port: int, trouble: OSError) -> str:

@@ -186,7 +186,12 @@ def _fault(settings: Settings) -> Reply:
 
 
 def _of_ours(error: HTTPException) -> KeyturnError:
-    allowed = {name: value for name, value in (error.headers or {}).items() if name.lower() == "allow"}
+    # In one order: Starlette's is that of a set, which is another in each process.
+    allowed = {
+        name: ", ".join(sorted(value.split(", ")))
+        for name, value in (error.headers or {}).items()
+        if name.lower() == "allow"
+    }
     match error.status_code:
         case 404:
             return RequestError("There is nothing at this address.", code="not_found", status=404)
