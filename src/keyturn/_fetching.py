@@ -41,7 +41,6 @@ def fetch(
     until = monotonic() + seconds
     try:
         with _connection(address, until, tls) as connection:
-            connection.settimeout(_left(until))
             connection.sendall(_request(address, accept))
             answer = HTTPResponse(_BoundedSocket(connection, until, most + _BESIDES), method="GET")  # type: ignore[arg-type]  # it asks for `makefile` alone
             try:

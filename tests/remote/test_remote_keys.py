@@ -23,6 +23,7 @@ import pytest
 
 from keyturn import UNCHECKED, Claims, ConfigurationError, StoreError, TokenInvalidError, Verifier, remote
 from keyturn._access_token import issue
+from keyturn._fetching import _left
 from keyturn.keys import JWKS_CACHE, Key, KeyRing, new_access_key, new_ring, remove
 from keyturn.remote import AHEAD, COOL_DOWN, KEPT, MOST_BYTES, RETRY_PAUSE, RemoteKeys
 from keyturn.session import new_session_id
@@ -143,7 +144,9 @@ def test_a_tls_context_that_checks_nothing_is_refused():
     blind = ssl.create_default_context()
     blind.check_hostname = False
     blind.verify_mode = ssl.CERT_NONE
-    for tls in (unchecked, blind):
+    half = ssl.create_default_context()
+    half.verify_mode = ssl.CERT_OPTIONAL
+    for tls in (unchecked, blind, half):
         with pytest.raises(ConfigurationError, match="certificate"):
             RemoteKeys("https://id.example.org/", tls=tls)
 
@@ -201,6 +204,32 @@ def test_the_first_token_fetches_the_keys_and_the_next_ones_do_not(world):
 def test_fifty_first_tokens_at_once_fetch_once(world):
     in_threads(50, world.verify)
     assert world.asked == 1
+
+
+@pytest.mark.ids("KEY-05")
+def test_threads_that_begin_at_the_same_moment_begin_one_reading(world, monkeypatch):
+    real = remote._Attempt
+
+    def slowly(at):
+        time.sleep(0.02)  # lets the others come this far too, if they may
+        return real(at)
+
+    monkeypatch.setattr(remote, "_Attempt", slowly)
+    in_threads(20, world.verify)
+    assert world.asked == 1
+
+
+def test_keys_are_as_old_as_the_question_for_them(world):
+    def after_a_while(connection: socket.socket) -> None:
+        world.let_time_pass(AHEAD)
+        GOOD(connection)
+
+    world.site.manner = after_a_while
+    world.verify()
+    world.site.manner = GOOD
+    world.verify()
+    world.wait_until_read(2)
+    assert world.asked == 2
 
 
 @pytest.mark.ids("KEY-05")
@@ -281,6 +310,8 @@ def test_keys_in_use_are_read_again_ahead_of_need_without_waiting(world):
     assert world.asked == 1
     world.let_time_pass(INSTANT)
     in_threads(20, world.verify)  # answered while the issuer is still at it
+    readers = [thread for thread in threading.enumerate() if thread.name == "keyturn keys"]
+    assert [thread.daemon for thread in readers] == [True]  # it keeps no program from ending
     answer_now.set()
     world.wait_until_read(2)
     assert world.asked == 2
@@ -441,13 +472,31 @@ async def test_who_gives_up_waiting_spoils_it_for_nobody(world):
 
 
 @pytest.mark.anyio
+async def test_an_unknown_key_makes_no_event_loop_wait(world):
+    await world.keys.ready()
+    world.site.manner = lambda _: world.site.closing.wait(PATIENCE)
+    world.let_time_pass(COOL_DOWN)
+    with pytest.raises(TokenInvalidError):
+        world.verify(OTHER)
+    assert not world.keys._attempt.over.done()
+    world.site.closing.set()
+
+
+@pytest.mark.anyio
 async def test_who_waits_in_vain_is_told(world, monkeypatch):
     monkeypatch.setattr(remote, "DEADLINE", 0.1)
-    world.site.manner = lambda _: world.site.closing.wait(PATIENCE)
+    end = threading.Event()
+    monkeypatch.setattr(remote, "fetch", lambda *_, **__: end.wait(PATIENCE) and published(KEY))
     with pytest.raises(StoreError) as caught:
         await world.keys.ready()
     assert "within 0.1 seconds" in caught.value.cause
-    await anyio.to_thread.run_sync(world.wait_until_read, 1)
+    assert not world.keys._attempt.over.done()
+    end.set()
+
+
+def test_no_time_is_left_after_the_last_moment():
+    with pytest.raises(TimeoutError):
+        _left(time.monotonic())
 
 
 @pytest.mark.anyio
