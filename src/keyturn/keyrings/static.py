@@ -67,7 +67,9 @@ class StaticKeys:
             ConfigurationError: it is no JWK set, shows a private half, has a weak key or an id twice, or holds no key
                 for access tokens.
         """
-        reading = read_key_set(text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text, eddsa_alias=eddsa_alias)
+        reading = read_key_set(
+            text.encode("utf-8", "surrogatepass") if isinstance(text, str) else text, eddsa_alias=eddsa_alias
+        )
         del text  # as below, should it hold a private half
         return cls(_ring_of(reading, "The key set"))
 
