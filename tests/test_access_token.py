@@ -105,7 +105,7 @@ def test_what_is_not_there_is_left_out():
 
 
 def test_the_default_realm_is_left_out_wherever_its_name_was_read():
-    spelled = "".join(("def", "ault"))  # another object than the constant, as one from a file is
+    spelled = json.loads('"default"')  # another object than the constant, as one from a file is
     assert "realm" not in json.loads(canonical(issue(claims(realm=spelled), key()).split(".")[1].encode()))
 
 
