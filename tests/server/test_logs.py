@@ -163,3 +163,21 @@ def test_a_session_has_one_mark_that_does_not_tell_its_id():
     assert len(marks) == 3
     assert session_mark("AXrP0sB4Qm2x5o1mG8yFhA") == session_mark("AXrP0sB4Qm2x5o1mG8yFhA")
     assert all(len(mark) == 16 and int(mark, 16) >= 0 for mark in marks)
+
+
+@pytest.mark.parametrize("form", ["json", "text"])
+def test_a_flood_of_connections_is_no_flood_of_lines(form):
+    def told(logger: str, message: str, at: float, *args: object) -> None:
+        record = logging.LogRecord(logger, logging.ERROR, "", 0, message, args, None)
+        record.created = at
+        logging.getLogger(logger).handle(record)
+
+    with configured(form) as stream:
+        for at in range(5000):
+            told("asyncio", "socket.accept() out of system resource\nsocket: <x>", 1000 + at / 2000)
+            told("keyturn.server", "more than %d connections are open: new ones are closed", 1000 + at / 2000, 7)
+        told("asyncio", "another", 1002.5)
+        told("asyncio", "another", 1002.5)
+    assert stream.getvalue().count("socket.accept()") == 3
+    assert stream.getvalue().count("more than 7 connections") == 3
+    assert stream.getvalue().count("another") == 2

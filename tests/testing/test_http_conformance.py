@@ -78,7 +78,7 @@ def test_another_word_in_a_body_fails(suite, monkeypatch):
 
 
 def test_a_missing_header_fails(suite, monkeypatch):
-    monkeypatch.setattr(replies, "_HARDENING", replies._HARDENING[1:])
+    monkeypatch.setattr(replies, "HARDENING", replies.HARDENING[1:])
     assert fails(suite, "public")
 
 

@@ -16,7 +16,7 @@ from ..tokens import TokenPair
 
 #: What every answer but keys and metadata carries (security-checklist.md HT-05, HT-09, XS-12).
 _PRIVATE: Final = (("Cache-Control", "no-store"),)
-_HARDENING: Final = (
+HARDENING: Final = (
     ("X-Content-Type-Options", "nosniff"),
     ("Cross-Origin-Resource-Policy", "same-origin"),
     ("Referrer-Policy", "no-referrer"),
@@ -65,7 +65,7 @@ def hardened(reply: Reply, settings: Settings, extra: Iterable[tuple[str, str]] 
     hsts = (_HSTS,) if settings.issuer.startswith("https:") else ()
     return Reply(
         status=reply.status,
-        headers=(*reply.headers, *_HARDENING, *hsts, *extra),
+        headers=(*reply.headers, *HARDENING, *hsts, *extra),
         body=reply.body,
         cookies=reply.cookies,
         code=reply.code,

@@ -23,6 +23,8 @@ _MARK_CHARACTERS: Final = 16
 _QUIET: Final = {"sqlalchemy.engine": logging.WARNING, "uvicorn.access": logging.CRITICAL, "alembic": logging.WARNING}
 #: What is written as it is in the text format; anything else stands in quotation marks.
 _PLAIN: Final = re.compile(r"[\w.:/@+{}-]+")
+#: What a flood of connections would write once for each, and more, while there is nothing new to say.
+_FLOODS: Final = ("socket.accept() out of system resource", "more than %d connections are open")
 _encode: Final = json.JSONEncoder(ensure_ascii=True, default=str).encode
 _LEVELS: Final = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
@@ -44,6 +46,7 @@ def configure(format: str = "json", level: str = "info", stream: TextIO | None =
         stream: where to; standard error where left out.
     """
     handler = QuietHandler(stream or sys.stderr)
+    handler.addFilter(Seldom())
     handler.setFormatter(JsonFormatter() if format == "json" else TextFormatter())
     for logger in _loggers():
         _let_go(logger)
@@ -65,6 +68,24 @@ def _let_go(logger: logging.Logger) -> None:
     if any(not isinstance(handler, logging.NullHandler) for handler in logger.handlers):
         logger.handlers.clear()
         logger.propagate = True
+
+
+class Seldom(logging.Filter):
+    """Lets a record that comes in floods through once a second."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._last: dict[str, float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Say whether a record is written."""
+        flood = next((each for each in _FLOODS if str(record.msg).startswith(each)), None)
+        if flood is None:
+            return True
+        if 0 <= record.created - self._last.get(flood, -1) < 1:
+            return False
+        self._last[flood] = record.created
+        return True
 
 
 class QuietHandler(logging.StreamHandler[TextIO]):

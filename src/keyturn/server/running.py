@@ -21,12 +21,11 @@ from . import logs
 from .app import App, build
 from .config import ServerConfig
 from .limited import LimitedProtocol
+from .room import BACKLOG, raise_limit
 from .serving import tcp_socket
 from .sharing import shared_folder
 from .upkeep import purging
 
-#: Connections that may wait to be taken: a storm of clients that come back all at once.
-_BACKLOG: Final = 2048
 #: Longer than proxies keep an idle connection (nginx: 60 s): whoever closes first must not be the one that is spoken to.
 _KEEP_ALIVE_SECONDS: Final = 75
 #: A worker that does not answer its supervisor for so long hangs; a machine with too much to do is given time.
@@ -87,7 +86,7 @@ def _opened(one: socket.socket, place: tuple[Any, ...]) -> socket.socket:
         if one.family == socket.AF_INET6:  # else it would take the place of the address of version 4
             one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, int(place[0] != "::"))
         one.bind(place)
-        one.listen(_BACKLOG)
+        one.listen(BACKLOG)
     except OSError:
         one.close()
         raise
@@ -101,6 +100,7 @@ def run(config: ServerConfig, listening: Listening) -> int:
         config: what is served.
         listening: the open ports; closed at the end.
     """
+    raise_limit()
     serve = _run_here if config.workers == 1 else _run_workers
     with purging(config):
         return serve(config, listening.sockets)
@@ -118,7 +118,7 @@ def uvicorn_config(config: ServerConfig, app: Any) -> uvicorn.Config:
         "proxy_headers": False,  # it would believe other proxies than we do, and before we are asked
         "server_header": False,
         "workers": config.workers,
-        "backlog": _BACKLOG,
+        "backlog": BACKLOG,
         "timeout_keep_alive": _KEEP_ALIVE_SECONDS,
         "timeout_graceful_shutdown": round(config.grace_seconds),
         "timeout_worker_healthcheck": _HUNG_SECONDS,
