@@ -447,6 +447,14 @@ def test_an_answer_that_is_no_token_answer_is_refused(world):
             client.get("/me")
 
 
+@pytest.mark.parametrize("seconds", [0, -5, 10**400, 2**70, True, "300", 1e9])
+def test_a_token_without_a_sensible_lifetime_is_refused_and_not_asked_for_again(world, seconds):
+    world.in_trouble["/auth/login"] = JSONResponse({"access_token": "a", "expires_in": seconds, "refresh_token": "b"})
+    with world.client() as client, pytest.raises(SignInError, match="answered 200"):
+        client.get("/me")
+    assert (world.asked["/auth/login"], world.refreshes) == (1, 0)
+
+
 # --- where tokens go -----------------------------------------------------------------------------------------------
 
 
@@ -483,6 +491,60 @@ def test_a_redirect_carries_no_password_away(world, status, follow):
         client.get("/me")
     assert not any(bodies)  # asked or not, it was told nothing
     assert world.asked["/me"] == 0
+
+
+@pytest.mark.parametrize("status", [307, 308])
+def test_a_hook_that_reads_the_request_lets_no_redirect_carry_a_secret_away(world, status):
+    bodies, read = [], []
+
+    async def note(scope, receive, send):
+        bodies.append((await receive()).get("body"))
+        await JSONResponse({"access_token": "a", "expires_in": 300, "refresh_token": "b"})(scope, receive, send)
+
+    world.in_trouble["/auth/login2"] = note
+    for route, more in (("/auth/login", {}), ("/auth/refresh", {"refresh_token": "kt1.secret"})):
+        world.in_trouble[route] = RedirectResponse(f"{world.elsewhere}/auth/login2", status)
+        hooks = {"request": [lambda request: read.append(request.read() + request.content)]}
+        with (
+            world.client(world.auth(**more), follow_redirects=True, event_hooks=hooks) as client,
+            pytest.raises(SignInError, match="redirects"),
+        ):
+            client.get("/me")
+    assert not any(bodies)
+    assert PASSWORD.encode() in read[0]  # the hook saw what was sent
+
+
+@pytest.mark.anyio
+async def test_a_hook_that_awaits_the_request_lets_no_redirect_carry_a_secret_away(world):
+    world.in_trouble["/auth/login"] = RedirectResponse(f"{world.elsewhere}/auth/login2", 307)
+
+    async def hook(request):
+        await request.aread()
+
+    async with httpx.AsyncClient(
+        auth=world.auth(),
+        base_url=world.issuer,
+        trust_env=False,
+        follow_redirects=True,
+        event_hooks={"request": [hook]},
+    ) as client:
+        with pytest.raises(SignInError, match="redirects"):
+            await client.get("/me")
+
+
+def test_a_hook_that_reads_the_request_does_not_keep_anybody_from_signing_in(world):
+    with world.client(event_hooks={"request": [lambda request: request.read()]}) as client:
+        assert client.get("/me").status_code == 200
+
+
+def test_signing_out_follows_no_redirect(world):
+    auth = world.auth()
+    with world.client(auth, follow_redirects=True) as client:
+        client.get("/me")
+        world.in_trouble["/auth/logout"] = RedirectResponse(f"{world.elsewhere}/auth/logout2", 307)
+        with pytest.raises(SignInError, match="answered 307"):
+            auth.sign_out(client)
+    assert world.asked["/auth/logout2"] == 0
 
 
 def test_nothing_secret_is_shown(world):
@@ -557,3 +619,19 @@ async def test_it_signs_in_at_an_application_that_runs_on_no_port():
 def test_what_cannot_sign_in_is_refused_at_once(given):
     with pytest.raises(ConfigurationError):
         KeyturnAuth("https://id.example.org", **given)
+
+
+@pytest.mark.parametrize(
+    "issuer",
+    [
+        "", "id.example.org", "https://", "https:///x", "ftp://id.example.org", "not an address", "https://[::1",
+        "https://u:pass@id.example.org", "https://u@id.example.org", "https://id.example.org?x=1", "https://id.example.org#",
+    ],
+)  # fmt: skip
+def test_an_issuer_that_is_no_address_is_refused_at_once(issuer):
+    who = {"username": "alice", "password": PASSWORD}
+    with pytest.raises(ConfigurationError) as caught:
+        KeyturnAuth(issuer, **who)
+    assert "pass@" not in str(caught.value)
+    with pytest.raises(ConfigurationError, match="origins"):
+        KeyturnAuth("https://id.example.org", origins=[issuer], **who)

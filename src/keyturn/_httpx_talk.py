@@ -6,7 +6,7 @@ import json
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from math import inf
-from typing import Any, Final, Protocol, cast
+from typing import Any, Final, Protocol, TypeGuard, cast
 
 import httpx
 
@@ -16,6 +16,8 @@ from .errors import KeyturnError, SessionEndedError
 _AHEAD: Final = 30.0
 #: After the issuer was in trouble, and the token at hand still good, it is asked again so many seconds later.
 _PAUSE: Final = 1.0
+#: No token serves longer: an answer that says so, in seconds, is none.
+_LONGEST: Final = 10 * 366 * 86400
 #: The issuer's answers to a refresh that mean: this token will never be good again.
 _OVER: Final = frozenset({"token_missing", "token_invalid", "token_stale", "session_ended", "binding_mismatch"})
 
@@ -74,6 +76,30 @@ class _Once(httpx.SyncByteStream, httpx.AsyncByteStream):
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         yield self._take()
+
+
+class _Question(httpx.Request):
+    """A request whose body may be read by hooks, and is sent once for all that.
+
+    httpx puts a body that can be sent again in place of one that was read; a redirect would carry it away.
+    """
+
+    def __init__(self, url: httpx.URL, body: bytes, *, headers: Mapping[str, str], extensions: dict[str, Any]) -> None:
+        super().__init__("POST", url, headers=headers, stream=_Once(body), extensions=extensions)
+        self._body = body
+
+    @property
+    def content(self) -> bytes:
+        """The body."""
+        return self._body
+
+    def read(self) -> bytes:
+        """Give the body, and leave what is sent alone."""
+        return self._body
+
+    async def aread(self) -> bytes:
+        """Do the same for code that awaits."""
+        return self._body
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -165,7 +191,7 @@ class Talk:
 
     def _keep(self, body: Mapping[str, Any]) -> bool:
         token, seconds, successor = (body.get(name) for name in ("access_token", "expires_in", "refresh_token"))
-        if not (isinstance(token, str) and isinstance(seconds, int) and isinstance(successor, str)):
+        if not (isinstance(token, str) and isinstance(successor, str) and _is_lifetime(seconds)):
             return False
         self._tokens.save(successor)  # before anything uses the answer: what was used must not be lost
         until = self._asked_at + seconds
@@ -197,13 +223,17 @@ class Talk:
         if like is not None:
             headers["User-Agent"] = like.headers.get("User-Agent", "keyturn.httpx")
             waits = {name: value for name, value in like.extensions.items() if name == "timeout"}
-        return httpx.Request("POST", url, headers=headers, stream=_Once(content), extensions=waits)
+        return _Question(url, content, headers=headers, extensions=waits)
+
+
+def _is_lifetime(seconds: object) -> TypeGuard[int]:
+    return type(seconds) is int and 0 < seconds <= _LONGEST
 
 
 def _json_of(answer: httpx.Response) -> dict[str, Any]:
     try:
         body = answer.json()
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return cast("dict[str, Any]", body) if isinstance(body, dict) else {}
 

@@ -43,7 +43,7 @@ class KeyturnAuth(httpx.Auth):
         clock: a monotonic one, in seconds.
 
     Raises:
-        ConfigurationError: there is nothing to sign in with.
+        ConfigurationError: there is nothing to sign in with, or an address is none.
     """
 
     def __init__(
@@ -61,7 +61,8 @@ class KeyturnAuth(httpx.Auth):
         prefix: str = "/auth",
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        if faults := _faults(username, password, refresh_token, tokens):
+        origins = tuple(origins)
+        if faults := _faults(username, password, refresh_token, tokens) + _address_faults(issuer, origins):
             raise ConfigurationError(faults)
         wishes = {"transport": "body", "scope": scope, "client_id": client_id, "device_name": device_name}
 
@@ -122,13 +123,13 @@ class KeyturnAuth(httpx.Auth):
         """
         with self._lock:
             if (question := self._talk.farewell()) is not None:
-                self._talk.forget(client.send(question, auth=None))
+                self._talk.forget(client.send(question, auth=None, follow_redirects=False))
 
     async def asign_out(self, client: httpx.AsyncClient) -> None:
         """Do the same with a client that awaits."""
         async with self._alone():
             if (question := self._talk.farewell()) is not None:
-                self._talk.forget(await client.send(question, auth=None))
+                self._talk.forget(await client.send(question, auth=None, follow_redirects=False))
 
     @asynccontextmanager
     async def _alone(self) -> AsyncGenerator[None]:
@@ -174,6 +175,22 @@ def _faults(username: object, password: object, refresh_token: object, tokens: o
     if username is refresh_token is tokens is None:
         faults.append("give username and password, or a refresh_token, or tokens")
     return faults
+
+
+def _address_faults(issuer: str, origins: Iterable[str]) -> list[str]:
+    faults = [] if _is_address(issuer) else ["issuer is no address such as https://id.example.org"]
+    if not all(map(_is_address, origins)):
+        faults.append("every one of origins is an address such as https://api.example.org")
+    return faults
+
+
+def _is_address(text: str) -> bool:
+    """Say whether a text is an address and nothing besides: what stands before an @ would be a secret."""
+    try:
+        url = httpx.URL(text)
+    except httpx.InvalidURL:
+        return False
+    return url.scheme in {"http", "https"} and bool(url.host) and not (url.userinfo or "?" in text or "#" in text)
 
 
 def _origin(url: httpx.URL) -> tuple[str, str, int | None]:
