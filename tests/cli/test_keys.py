@@ -19,7 +19,7 @@ from keyturn.tokens import UNCHECKED
 from tests.support.command_home import ISSUER, KEYTURN, PATIENCE, Home
 from tests.support.terminal import on_a_terminal
 
-KILLED = Path(__file__).with_name("killed_rotation.py")
+ROOT = Path(__file__).parent.parent.parent
 #: base64url of 32 bytes: a private half, or a refresh key's secret.
 SECRET = re.compile(r'"(?:d|k|p|q|dp|dq|qi)"')
 
@@ -209,7 +209,12 @@ def test_a_kill_at_any_moment_of_a_rotation_leaves_a_ring_that_works_and_rotates
     (tmp_path / "template").mkdir()
     Home(tmp_path / "template").run("keys", "generate")
     done = subprocess.run(
-        [sys.executable, str(KILLED), str(tmp_path)], capture_output=True, text=True, timeout=120, check=False
+        [sys.executable, "-m", "tests.cli.killed_rotation", str(tmp_path)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)

@@ -5,18 +5,16 @@ directory held afterwards, by a fresh look that must be able to sign and seal.
 """
 
 import json
-import os
-import signal
 import sys
 from collections.abc import Callable
-from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from keyturn.errors import ConfigurationError
 from keyturn.keyrings.directory import DirectoryKeys
+from tests.support.dying import survives
 
-CALLS = ("open", "write", "fsync", "close", "replace", "unlink", "mkdir", "chmod")
 ACTS: dict[str, Callable[[Path], Any]] = {
     "make": DirectoryKeys,
     "rotate access": lambda path: DirectoryKeys(path).rotate("access"),
@@ -32,43 +30,9 @@ def _id(path: Path, purpose: str) -> str:
     return (ring.signing(now) if purpose == "access" else ring.sealing(now)).id
 
 
-def kill_before(call: int) -> None:
-    """Let this process die just before its n-th call to the system from now on."""
-    left = call
-
-    def counted(real: Callable[..., Any]) -> Callable[..., Any]:
-        def act(*arguments: Any, **named: Any) -> Any:
-            nonlocal left
-            left -= 1
-            if left < 0:
-                os.kill(os.getpid(), signal.SIGKILL)
-            return real(*arguments, **named)
-
-        return act
-
-    for name in CALLS:
-        setattr(os, name, counted(getattr(os, name)))
-
-
 def unfinished(path: Path) -> list[str]:
     """What a killed writer left."""
     return [each.name for each in path.glob(".unfinished*")]
-
-
-def survives(path: Path, act: str, call: int) -> bool:
-    """Act in a child that dies before its n-th call; say whether it came to its end before that."""
-    child = os.fork()
-    if child == 0:
-        with suppress(BaseException):
-            kill_before(call)
-            ACTS[act](path)
-            os._exit(0)
-        os._exit(1)
-    _, status = os.waitpid(child, 0)
-    if os.WIFSIGNALED(status):
-        return False
-    assert os.WEXITSTATUS(status) == 0, "the act itself failed"
-    return True
 
 
 def main(root: Path, act: str) -> None:
@@ -78,7 +42,7 @@ def main(root: Path, act: str) -> None:
         before: list[str] = []
         if act != "make":
             before = sorted(key.id for key in DirectoryKeys(path).ring.keys)
-        done = survives(path, act, call)
+        done = survives(partial(ACTS[act], path), call)
         left = unfinished(path)
         try:
             ring, now = DirectoryKeys(path).ring, DirectoryKeys(path)._clock()

@@ -23,7 +23,7 @@ from keyturn.keys import new_ring
 from keyturn.testing.clock import ManualClock
 from keyturn.testing.entropy import CountingEntropy
 
-HERE = Path(__file__).parent
+ROOT = Path(__file__).parent.parent.parent
 T0 = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
@@ -58,7 +58,12 @@ def fault_of(path: Path) -> str:
 
 def run(program: str, *arguments: object) -> list[dict]:
     done = subprocess.run(
-        [sys.executable, HERE / program, *map(str, arguments)], capture_output=True, timeout=120, text=True, check=False
+        [sys.executable, "-m", f"tests.keyrings.{program}", *map(str, arguments)],
+        cwd=ROOT,
+        capture_output=True,
+        timeout=120,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
@@ -94,7 +99,7 @@ def test_every_file_is_its_owners_alone_and_so_is_the_directory(path: Path, umas
 
 @pytest.mark.ids("KEY-03")
 def test_eight_processes_at_once_make_one_ring(tmp_path: Path):
-    for found in run("together.py", tmp_path, 12):
+    for found in run("together", tmp_path, 12):
         assert len(found["seen"]) == 8
         assert len({tuple(ids) for ids in found["seen"]}) == 1, found["seen"]
         assert [name.partition("-")[0] for name in found["files"]] == [".lock", "access", "refresh"]
@@ -102,7 +107,7 @@ def test_eight_processes_at_once_make_one_ring(tmp_path: Path):
 
 @pytest.mark.parametrize("act", ["make", "rotate access", "rotate refresh", "remove access", "remove refresh"])
 def test_a_kill_at_any_moment_leaves_a_ring_that_signs(tmp_path: Path, act: str):
-    kills = run("killed.py", tmp_path, act)
+    kills = run("killed", tmp_path, act)
     assert len(kills) > 15
     assert [each for each in kills if "error" in each] == []
     assert [each["done"] for each in kills] == [False] * (len(kills) - 1) + [True]
