@@ -196,6 +196,26 @@ def test_a_row_that_cannot_be_read_is_shown_as_such_among_the_others(home: Home,
     assert home.run("users", "suspend", "bob", code=1).stdout == ""
 
 
+@pytest.mark.parametrize("verb", [["activate"], ["suspend"], ["set-password"], ["promote"], ["reset"]])
+def test_of_a_row_that_cannot_be_read_it_is_said_what_helps(home: Home, ada: str, verb: list[str]) -> None:
+    spoil(home, "ada")
+    roles = ["x"] if verb == ["promote"] else []
+    done = home.run("users", *verb, "ada", *roles, typed=PASSWORD + "\n", code=1)
+    assert f"the row of account '{ada}' cannot be understood: its state" in done.stderr
+    assert "sessions end-user" in done.stderr
+    assert "try again" not in done.stderr
+
+
+def test_the_sessions_of_an_account_that_cannot_be_read_are_ended_by_its_id(home: Home, ada: str) -> None:
+    home.sign_in(ada)
+    spoil(home, "ada")
+    for verb in ("list", "end-user"):
+        assert ada in home.run("sessions", verb, "ada", code=1).stderr
+    assert len(home.rows("sessions", "list", ada)) == 1
+    assert home.run("sessions", "end-user", ada).stdout == f"{ada}: 1 session ended.\n"
+    assert home.rows("sessions", "list", ada) == []
+
+
 def spoil(home: Home, name: str) -> None:
     with closing(sqlite3.connect(home.folder / "keyturn.db", isolation_level=None)) as connection:
         connection.execute("UPDATE keyturn_account SET state = 'nonsense' WHERE name_key = ?", [name])

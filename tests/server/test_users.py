@@ -12,7 +12,7 @@ from keyturn.errors import StoreError
 from keyturn.server.account_rules import new_account
 from keyturn.server.argon2id import Cost
 from keyturn.server.hashing import BusyError, Hashing
-from keyturn.server.records import Account
+from keyturn.server.records import Account, UnreadableError
 from keyturn.server.records.memory import MemoryRecords
 from keyturn.server.users import ServerUsers, client_gone
 from keyturn.testing.clock import START
@@ -252,6 +252,21 @@ def test_records_that_cannot_be_read_are_trouble_and_not_an_unknown_user() -> No
     ):
         with pytest.raises(StoreError):
             drive(question)
+
+
+@pytest.mark.ids("AU-06", "ST-05")
+def test_an_account_that_cannot_be_read_is_trouble_after_the_same_work(
+    office: Office, records: Watched, count: HashCount, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def find_account(_key: str) -> Account | None:
+        raise UnreadableError(cause="the row of account 'usr_x' cannot be understood: its state")
+
+    monkeypatch.setattr(records, "find_account", find_account)
+    with pytest.raises(UnreadableError) as caught:
+        office.prove("ada", PASSWORD)
+    assert count.all == 1
+    assert (caught.value.code, caught.value.status) == ("store_unavailable", 503)
+    assert "again" not in caught.value.message
 
 
 class Leaving:

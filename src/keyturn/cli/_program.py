@@ -16,6 +16,7 @@ import click
 from .._reading import did_you_mean
 from ..errors import ConfigurationError, KeyturnError, kind_and_place
 from ..server.blanking import BLANK, blanked
+from ..server.records import UnreadableError
 from ._tables import printable
 
 #: What a shell reports of a program that Ctrl-C ended, and of one whose reader left.
@@ -35,6 +36,12 @@ _NOT_HERE: Final = (
     "A token must not stand on a command line, where other programs can read it, and where your shell remembers it. "
     "Nothing was done. `keyturn sessions end -` takes a refresh token on standard input and ends its session: others "
     "may have seen it by now."
+)
+
+
+_RESTORE: Final = (
+    "Restore it from a copy of the database. Until then nobody signs in with it, and `keyturn sessions end-user` with "
+    "its id (usr_…) ends its sessions."
 )
 
 
@@ -138,7 +145,8 @@ def _masked(error: click.ClickException) -> click.ClickException:
 def _told(error: KeyturnError) -> str:
     if isinstance(error, ConfigurationError):
         return "\n".join(error.faults)
-    return f"{error.message} ({error.cause})" if error.cause else error.message
+    told = f"{error.message} ({error.cause})" if error.cause else error.message
+    return f"{told}\n{_RESTORE}" if isinstance(error, UnreadableError) else told
 
 
 def _told_of(error: Exception) -> str:

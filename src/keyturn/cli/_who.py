@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..server.account_values import NotFoundError
+from ..server.names import SUBJECT_PREFIX
+from ..server.records import UnreadableError
 from ._common import printable, refuse
 
 if TYPE_CHECKING:
@@ -33,11 +35,19 @@ class Somebody:
 
 
 def somebody(opened: Installation, typed: str) -> Somebody:
-    """Find who is meant by a user name, an e-mail address or a subject."""
+    """Find who is meant by a user name, an e-mail address or a subject.
+
+    Raises:
+        UnreadableError: a name's account cannot be read; by its subject its sessions are found all the same.
+    """
     try:
         account = opened.accounts.find(typed)
     except NotFoundError:
         return Somebody(name=printable(typed), subject=typed, known=False)
+    except UnreadableError:
+        if not typed.startswith(SUBJECT_PREFIX):
+            raise
+        return Somebody(name=printable(typed), subject=typed, known=True)
     return Somebody(name=printable(account.username), subject=account.subject, known=True)
 
 

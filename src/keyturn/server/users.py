@@ -10,7 +10,7 @@ from ..users import Principal
 from .account_rules import may_sign_in
 from .hashing import BusyError, Gone, Hashing
 from .names import AccountError, key_of
-from .records import Account, Records
+from .records import Account, Records, UnreadableError
 
 
 class ServerUsers:
@@ -33,8 +33,15 @@ class ServerUsers:
         Raises:
             BusyError: too many sign in right now.
             StoreError: the accounts cannot be read.
+            UnreadableError: this one cannot; a password was hashed nevertheless.
         """
-        account = await self._proved(await self._find(username), password, client_gone(request))
+        gone = client_gone(request)
+        try:
+            found = await self._find(username)
+        except UnreadableError:
+            await self._hashing.is_right(None, password, gone=gone)
+            raise
+        account = await self._proved(found, password, gone)
         return principal_of(account) if account is not None else None
 
     async def load(self, subject: str) -> Principal | None:

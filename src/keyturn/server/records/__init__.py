@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Literal, Protocol, TypeAlias
 
 from ..._colour import Colour
-from ...errors import ConfigurationError, KeyturnError
+from ...errors import ConfigurationError, KeyturnError, StoreError
 from ...stores._sql import SCHEMES, needing_sqlalchemy
 
 AccountState: TypeAlias = Literal["unverified", "active", "suspended"]
@@ -22,6 +22,15 @@ class TakenError(KeyturnError):
 
     default_code = "taken"
     default_message = "This name or e-mail address is taken."
+
+
+class UnreadableError(StoreError):
+    """The row of an account cannot be understood: the store answers, and trying again helps nobody.
+
+    Over HTTP it is the 503 of `StoreError`, so that clients keep their sessions while the row is mended.
+    """
+
+    default_message = "This account cannot be read: its row in the database is damaged."
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,8 +84,8 @@ class ClientRecord:
 class Records(Protocol):
     """Where accounts, clients and resets are kept. Each verb is one committed transaction.
 
-    Errors of a driver come out as StoreError; a row that cannot be understood as StoreError too, whose cause names
-    the row by its subject or id and shows no value of it.
+    Errors of a driver come out as StoreError; an account whose row cannot be understood as UnreadableError, a client as
+    StoreError; the cause names the row by its subject or id and shows no value of it.
     """
 
     @property

@@ -12,7 +12,7 @@ from typing import Any, Final, TypeAlias, get_args
 from ...errors import StoreError
 from ...stores._rows import micros, micros_or_none, time_of
 from ...stores._values import is_text, json_text
-from . import Account, AccountState, ClientRecord
+from . import Account, AccountState, ClientRecord, UnreadableError
 
 Row: TypeAlias = tuple[Any, ...]
 
@@ -120,14 +120,14 @@ def account_of(row: Sequence[Any]) -> Account:
     """Give the account of a row.
 
     Raises:
-        StoreError: the row cannot be understood; the cause names it by its subject, and shows no value of it.
+        UnreadableError: the row cannot be understood; the cause names it by its subject, and shows no value of it.
     """
-    return Account(**_read(row, _ACCOUNT, "account"))
+    return Account(**_read(row, _ACCOUNT, "account", UnreadableError))
 
 
 def client_of(row: Sequence[Any]) -> ClientRecord:
-    """Give the client of a row; raises as `account_of` does, and names it by its id."""
-    return ClientRecord(**_read(row, _CLIENT, "client"))
+    """Give the client of a row; StoreError where it cannot be understood, whose cause names it by its id."""
+    return ClientRecord(**_read(row, _CLIENT, "client", StoreError))
 
 
 def client_or_id(row: Sequence[Any]) -> ClientRecord | str:
@@ -146,14 +146,17 @@ def account_or_key(row: Sequence[Any]) -> Account | str:
         return str(row[_NAME_KEY_AT])
 
 
-def _read(row: Sequence[Any], readers: Mapping[str, Callable[[Any], Any]], kind: str) -> dict[str, Any]:
+def _read(
+    row: Sequence[Any], readers: Mapping[str, Callable[[Any], Any]], kind: str, error: type[StoreError]
+) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for (name, read), value in zip(readers.items(), row, strict=True):
         try:
             values[name] = read(value)
         except (ValueError, TypeError, OverflowError, RecursionError):
             # Not chained: what a decoder says quotes the value.
-            raise StoreError(cause=f"the row of {kind} {_told(row[0])} cannot be understood: its {name}") from None
+            cause = f"the row of {kind} {_told(row[0])} cannot be understood: its {name}"
+            raise error(cause=cause) from None
     return values
 
 
