@@ -158,11 +158,14 @@ def run_keyturn(
     )  # fmt: skip
 
 
-def start(folder: Path, *arguments: str, more: Mapping[str, str] | None = None) -> Served:
-    """Start ``keyturn serve`` in a folder and wait for nothing; `Served.wait_until_ready` does."""
+def start(folder: Path, *arguments: str, more: Mapping[str, str] | None = None, group: bool = False) -> Served:
+    """Start ``keyturn serve`` in a folder and wait for nothing; `Served.wait_until_ready` does.
+
+    With `group` it and its workers are a group of their own, which a terminal's Ctrl-C would reach as one.
+    """
     process = subprocess.Popen(
         [*_COMMAND, "serve", *arguments], cwd=folder, env=environment(more), stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, start_new_session=group,
     )  # fmt: skip
     server = Served(folder, process)
     server.listen_to()

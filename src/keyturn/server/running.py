@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import inspect
+import logging
 import signal
 import socket
 from collections.abc import Generator, Sequence
@@ -15,8 +16,8 @@ from types import FrameType, MappingProxyType
 from typing import Any, Final, NoReturn
 
 import uvicorn
-from uvicorn.supervisors import Multiprocess
 
+from ..errors import KeyturnError, kind_and_place
 from . import logs
 from .app import App, build
 from .config import ServerConfig
@@ -24,14 +25,14 @@ from .limited import LimitedProtocol
 from .room import BACKLOG, raise_limit
 from .serving import tcp_socket
 from .sharing import shared_folder
+from .supervising import Supervisor, end_with_the_supervisor, hear_interrupts
 from .upkeep import purging
 
 #: Longer than proxies keep an idle connection (nginx: 60 s): whoever closes first must not be the one that is spoken to.
 _KEEP_ALIVE_SECONDS: Final = 75
 #: A worker that does not answer its supervisor for so long hangs; a machine with too much to do is given time.
 _HUNG_SECONDS: Final = 30
-#: What uvicorn's worker ends with if it could not start.
-_NOT_STARTED: Final = 3
+_log: Final = logging.getLogger("keyturn.server")
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,17 +137,30 @@ def _run_here(config: ServerConfig, listening: Sequence[socket.socket]) -> int:
 def _run_workers(config: ServerConfig, listening: Sequence[socket.socket]) -> int:
     let_configurations_travel()
     with shared_folder():
-        supervisor = Supervisor(uvicorn_config(config, partial(worker, config)), list(listening))
+        supervisor = Supervisor(
+            uvicorn_config(config, partial(worker, config)),
+            list(listening),
+            hung_seconds=_HUNG_SECONDS,
+            grace_seconds=config.grace_seconds,
+        )
         supervisor.run()
-    return int(any(process.exitcode == _NOT_STARTED for process in supervisor.processes))
+    return int(supervisor.failed)
 
 
 def worker(config: ServerConfig) -> App:
     """Give the application in a worker's process."""
     if (hangup := getattr(signal, "SIGHUP", None)) is not None:
         signal.signal(hangup, signal.SIG_IGN)  # a terminal that closes tells all of its processes; one of them decides
+    hear_interrupts()  # uvicorn listens to them since before
     logs.configure(config.log_format, config.log_level)
-    return build(config)
+    end_with_the_supervisor(config.grace_seconds)
+    try:
+        return build(config)
+    except KeyturnError as error:
+        _log.error("the server cannot be built: %s", error.cause or error.message)
+    except Exception as error:  # noqa: BLE001 - whatever it is, its words may repeat a secret
+        _log.error("the server cannot be built: %s", kind_and_place(error))
+    raise SystemExit(1)
 
 
 def let_configurations_travel() -> None:
@@ -160,27 +174,6 @@ def _pickled(table: MappingProxyType[str, Any]) -> tuple[Any, ...]:
 
 def _table(values: dict[str, Any]) -> MappingProxyType[str, Any]:
     return MappingProxyType(values)
-
-
-class Supervisor(Multiprocess):
-    """Starts workers, and starts one again that died."""
-
-    def __init__(self, config: uvicorn.Config, sockets: list[socket.socket]) -> None:
-        hangup = getattr(signal, "SIGHUP", None)
-        before = None if hangup is None else signal.getsignal(hangup)
-        super().__init__(config, sockets)
-        if hangup is not None and before is signal.SIG_IGN:  # as `nohup` has it
-            signal.signal(hangup, before)
-
-    def handle_hup(self) -> None:
-        """Stop when the terminal is closed, as with one worker; to read a configuration anew, start anew."""
-        self.handle_term()
-
-    def terminate_all(self) -> None:
-        """Stop the workers; nobody is let in any more, or they would wait for an answer that never comes."""
-        for each in self.sockets:
-            each.close()
-        super().terminate_all()
 
 
 @contextmanager
