@@ -1,7 +1,9 @@
 """`keyturn users`: accounts from the command line, passwords from a terminal or standard input, never as arguments."""
 
 import json
+import shlex
 import sqlite3
+import subprocess
 from contextlib import closing
 from pathlib import Path
 
@@ -11,7 +13,7 @@ from keyturn._colour import drive
 from keyturn.errors import SessionEndedError
 from keyturn.server.records import Account
 from keyturn.server.users import ServerUsers
-from tests.support.command_home import Home
+from tests.support.command_home import KEYTURN, Home
 from tests.support.many_sessions import fill_accounts
 from tests.support.terminal import on_a_terminal
 
@@ -219,6 +221,40 @@ def test_the_sessions_of_an_account_that_cannot_be_read_are_ended_by_its_id(home
 def spoil(home: Home, name: str) -> None:
     with closing(sqlite3.connect(home.folder / "keyturn.db", isolation_level=None)) as connection:
         connection.execute("UPDATE keyturn_account SET state = 'nonsense' WHERE name_key = ?", [name])
+
+
+# --- streams that are not there ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "words", [["users", "create", "q"], ["sessions", "end-all"], ["sessions", "end", "-"], ["token", "inspect", "-"]]
+)
+def test_a_closed_standard_input_is_said_in_a_sentence(home: Home, ada: str, words: list[str]) -> None:
+    line = shlex.join([*KEYTURN, *words])
+    done = _shell(home, f"{line} <&-")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "Nothing was" in done.stderr or "Standard input is closed" in done.stderr
+    assert "fault of its own" not in done.stderr
+    assert names(home) == ["ada"]
+
+
+@pytest.mark.parametrize("out", [">/dev/full", ">&-"])
+def test_what_was_made_and_cannot_be_printed_is_said_to_be_there(home: Home, ada: str, out: str) -> None:
+    for words, told in (
+        (["users", "create", "zed", "--no-password"], "The account zed was made all the same"),
+        (["users", "reset", "ada"], "The token is lost"),
+        (["clients", "add", "shop"], "shop is registered all the same, but its secret is lost"),
+    ):
+        done = _shell(home, f"{shlex.join([*KEYTURN, *words])} {out}")
+        assert done.returncode == 1
+        assert told in done.stderr
+    assert names(home) == ["ada", "zed"]
+
+
+def _shell(home: Home, line: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["/bin/sh", "-c", line], env=home.environment, capture_output=True, text=True, timeout=60, check=False
+    )
 
 
 # --- states and roles -------------------------------------------------------------------------------------------------

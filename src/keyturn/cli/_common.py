@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from getpass import getpass
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TextIO, TypeVar
 
 import click
 
@@ -34,6 +34,7 @@ __all__ = [
     "confirm",
     "installed",
     "json_option",
+    "made",
     "missing_database",
     "printable",
     "progress",
@@ -41,6 +42,7 @@ __all__ = [
     "refusing",
     "say",
     "show",
+    "standard_input",
     "table",
     "yes_option",
 ]
@@ -108,7 +110,7 @@ def installed(config: ConfigFile, *, makes: bool = True) -> Generator[Installati
         refuse(missing)
     opened = Installation(read, colour="sync")
     try:
-        opened.prepare()
+        opened.prepare(waiting=lambda why: say(f"Waiting for the database: {why}"))
         yield opened
     finally:
         opened.close()
@@ -118,7 +120,7 @@ def confirm(question: str, *, yes: bool) -> None:
     """Go on where ``--yes`` was given or somebody at a terminal says yes; else end with exit code 1."""
     if yes:
         return
-    if not sys.stdin.isatty():
+    if sys.stdin is None or not sys.stdin.isatty():  # pyright: ignore[reportUnnecessaryComparison]
         refuse(f"{question} Nothing was changed: repeat it with --yes.")
     if not click.confirm(printable(question), err=True):
         refuse("Nothing was changed.")
@@ -131,7 +133,7 @@ def ask_password(prompt: str = "Password", *, confirm: bool = False) -> str:
         prompt: what a person is asked for.
         confirm: whether it is asked for twice, for a new one.
     """
-    if not sys.stdin.isatty():
+    if not standard_input().isatty():
         return _line_of_input()
     try:
         password = getpass(f"{prompt}: ")
@@ -140,6 +142,26 @@ def ask_password(prompt: str = "Password", *, confirm: bool = False) -> str:
     except EOFError:
         refuse("Nothing was typed. Nothing was changed.")
     return password
+
+
+def standard_input() -> TextIO:
+    """Give standard input; exit code 1 where the shell closed it (``<&-``), and Python has none."""
+    if sys.stdin is None:  # pyright: ignore[reportUnnecessaryComparison]
+        refuse("Standard input is closed, and something has to be read from it. Nothing was changed.")
+    return sys.stdin
+
+
+@contextmanager
+def made(lost: str) -> Generator[None]:
+    """Print what was made; where that cannot be printed, say that it was made nevertheless, and what to do."""
+    if sys.stdout is None:  # pyright: ignore[reportUnnecessaryComparison]  # `>&-` leaves none
+        refuse(f"Standard output is closed. {lost}")
+    try:
+        yield
+    except OSError:
+        with suppress(OSError):
+            say(lost)
+        raise
 
 
 @contextmanager
@@ -169,7 +191,7 @@ def _told_nobody(_count: int) -> None:
 
 
 def _line_of_input() -> str:
-    line = sys.stdin.buffer.readline(_LONGEST_LINE).rstrip(b"\r\n")
+    line = standard_input().buffer.readline(_LONGEST_LINE).rstrip(b"\r\n")
     try:
         password = line.decode()
     except UnicodeDecodeError:

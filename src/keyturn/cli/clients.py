@@ -9,7 +9,7 @@ import click
 
 from .._colour import drive
 from ..server.registry import new_client
-from ._common import ConfigFile, Noun, config_option, installed, json_option, printable, refuse, say, table
+from ._common import ConfigFile, Noun, config_option, installed, json_option, made, printable, refuse, say, table
 from ._who import counted
 
 if TYPE_CHECKING:
@@ -71,7 +71,9 @@ def add(config: ConfigFile, id: str, public: bool, name: str) -> None:  # noqa: 
     if secret is None:
         say(f"{id} is registered. It is public: it has no secret.")
     else:
-        click.echo(secret)
+        lost = f"{id} is registered all the same, but its secret is lost: remove it and add it again."
+        with made(lost):
+            click.echo(secret)
         say(f"{id} is registered. Its secret is shown this once; only the SHA-256 of it is kept.")
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from datetime import datetime
@@ -26,6 +25,7 @@ from ._common import (
     progress,
     refuse,
     say,
+    standard_input,
     table,
     yes_option,
 )
@@ -145,10 +145,10 @@ def _is_token(text: str) -> bool:
 
 
 def _line_of_input() -> str:
-    if sys.stdin.isatty():
+    if standard_input().isatty():
         line = _typed()
     else:
-        line = sys.stdin.buffer.readline(_LONGEST_LINE).decode("ascii", "replace").strip()
+        line = standard_input().buffer.readline(_LONGEST_LINE).decode("ascii", "replace").strip()
     return line or refuse("Nothing was ended: standard input was empty.")
 
 

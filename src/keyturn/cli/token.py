@@ -33,6 +33,7 @@ from ._common import (
     refuse,
     say,
     show,
+    standard_input,
 )
 from ._tables import cell, json_value
 
@@ -133,7 +134,7 @@ def _active(opened: Installation, subject: str) -> Account:
     try:
         account: Account = opened.accounts.find(subject)
     except NotFoundError:
-        refuse(f"There is no user {printable(subject)!r}. `keyturn users list` shows them all.")
+        refuse(f"There is no user '{printable(subject)}'. `keyturn users list` shows them all.")
     if account.state != "active":
         refuse(f"{account.username} is {account.state} and may not sign in: keyturn users activate {account.username}")
     return account
@@ -143,7 +144,7 @@ def _refuse_unknown_client(opened: Installation, client_id: str) -> None:
     known = {client.id for client in opened.config.configuration.clients}
     known |= {each.id for each in drive(opened.records.clients()) if isinstance(each, ClientRecord)} | {DEFAULT_CLIENT}
     if client_id not in known:
-        refuse(f"There is no client {printable(client_id)!r}. `keyturn clients list` shows them all.")
+        refuse(f"There is no client '{printable(client_id)}'. `keyturn clients list` shows them all.")
 
 
 def _answer(pair: TokenPair) -> dict[str, Any]:
@@ -168,9 +169,9 @@ def _presented(text: str | None) -> str:
 
 
 def _line_of_input() -> str:
-    if sys.stdin.isatty():
+    if standard_input().isatty():
         say("Paste the token, then press Enter.")
-    return sys.stdin.buffer.readline(_LONGEST).decode("ascii", "replace")
+    return standard_input().buffer.readline(_LONGEST).decode("ascii", "replace")
 
 
 def _tell(report: Report, *, as_json: bool) -> None:

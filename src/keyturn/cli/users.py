@@ -18,6 +18,7 @@ from ._common import (
     config_option,
     installed,
     json_option,
+    made,
     printable,
     refuse,
     say,
@@ -83,7 +84,8 @@ def create(
             name, email=email, roles=roles, password=None if no_password else ask_password(confirm=True),
             state="unverified" if unverified else "active",
         )  # fmt: skip
-    click.echo(account.subject)
+    with made(f"The account {_shown(account)} was made all the same: `keyturn users list` shows its subject."):
+        click.echo(account.subject)
     say(f"{_shown(account)} {_may(account)}.")
 
 
@@ -239,10 +241,11 @@ def reset(config: ConfigFile, name: str) -> None:
     from ..server.account_routes import RESET
 
     with installed(config, makes=False) as opened:
-        made = opened.accounts.reset(name)
+        token = opened.accounts.reset(name)
         route = f"{opened.config.settings.issuer.rstrip('/')}{RESET}"
-    click.echo(made.token)
-    say(f"For {_shown(made.account)}, until {made.expires_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC, at POST {route}")
+    with made("The token is lost, and any earlier one is void: run this once more for another."):
+        click.echo(token.token)
+    say(f"For {_shown(token.account)}, until {token.expires_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC, at POST {route}")
 
 
 def _ended(change: Change) -> str:
