@@ -242,7 +242,8 @@ class AsyncAccounts:
 
         # Whoever holds an earlier reset must not undo this.
         await self._void_resets(account)
-        # Before: a crash in between leaves no session of the old password. After: nor does a sign-in in between.
+        # Before: a crash in between leaves no session of the old password. After: nor does a sign-in in between; one whose
+        # row comes later still is `late_sign_ins`'s.
         ended = await self._end(account, EndReason.CREDENTIALS_CHANGED, keep)
         change = await self._changed(account, rule, act)
         ended += await self._end(account, EndReason.CREDENTIALS_CHANGED, keep)
