@@ -109,11 +109,13 @@ async def answers(_scope: Any, _receive: Any, send: Any) -> None:
 class Met:
     """One connection to a server."""
 
-    def __init__(self, app: Any = reads_and_answers, state: ServerState | None = None, unread: int = 0) -> None:
+    def __init__(
+        self, app: Any = reads_and_answers, state: ServerState | None = None, unread: int = 0, shared: Any = None
+    ) -> None:
         self.clock, self.wire, self.state = Clock(), Wire(unread), state or ServerState()
         config = uvicorn.Config(app, log_config=None, access_log=False, timeout_keep_alive=75, ws="none")
         loop: Any = self.clock
-        self.protocol = LimitedProtocol(config, self.state, {}, loop)
+        self.protocol = LimitedProtocol(config, self.state, {} if shared is None else shared, loop)
 
     def begin(self) -> "Met":
         self.protocol.connection_made(self.wire)
@@ -302,3 +304,12 @@ async def test_a_body_that_goes_wrong_has_one_answer(app):
     assert met.wire.written.count(b"HTTP/1.1 ") == 1
     assert met.wire.closed
     assert not met.state.tasks
+
+
+async def test_a_connection_that_is_taken_while_the_server_ends_does_not_keep_it():
+    shared: dict[str, Any] = {}
+    here = Met(shared=shared).begin()
+    here.protocol.shutdown()
+    late = Met(shared=shared).begin()
+    assert here.wire.closed == late.wire.closed == "closed"
+    assert not Met().begin().wire.closed

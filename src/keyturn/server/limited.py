@@ -24,6 +24,8 @@ _TOLD: Final = {
     431: ("headers_too_large", "Header fields too large", "The header fields are too long: clear the site's cookies."),
 }
 _FIELDS: Final = [(name.lower().encode(), value.encode()) for name, value in HARDENING]
+#: Stands in what all connections of a process share, once it ends.
+_ENDS: Final = "keyturn.ends"
 _requests: Final = logging.getLogger("keyturn.requests")
 _log: Final = logging.getLogger("keyturn.server")
 
@@ -70,12 +72,20 @@ class LimitedProtocol(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin, if there is room."""
         super().connection_made(transport)
+        if _ENDS in self.app_state:  # taken in the last moment: uvicorn has asked the others already, and asks once
+            self.shutdown()
+            return
         most = most_connections() if self.most is None else self.most
         if len(self.connections) > most:
             _log.warning("more than %d connections are open: new ones are closed", most)
             transport.abort()
         else:
             self._watch()
+
+    def shutdown(self) -> None:
+        """End after the answer that is under way."""
+        self.app_state[_ENDS] = True
+        super().shutdown()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """End."""
