@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -462,6 +463,18 @@ def test_files_that_others_may_read_are_found(home: Home) -> None:
     for path in (home.folder / "keys").glob("*.json"):
         path.chmod(0o640)
     assert whats(home, 1, "broken").count("chmod 600") == 2
+
+
+def test_a_command_is_told_in_one_line_to_be_pasted(tmp_path: Path) -> None:
+    folder = tmp_path / ("a long way " * 8)
+    folder.mkdir()
+    home = Home(folder)
+    home.run("keys", "generate")
+    (key, *_) = (home.folder / "keys").glob("access-*.json")
+    key.chmod(0o644)
+    home.file.chmod(0o644)
+    lines = home.run("doctor", code=1).stdout.splitlines()
+    assert any(f"`chmod 600 {shlex.quote(str(key))}`" in line for line in lines)
 
 
 def test_a_configuration_with_a_password_that_others_may_read_is_found(tmp_path: Path) -> None:

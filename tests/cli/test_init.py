@@ -10,9 +10,11 @@ from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from keyturn._loading import Configuration
 from keyturn._reading import COOKIE_NAMES
+from keyturn.cli.commands import keyturn
 from keyturn.server import first_file
 from keyturn.server.config import SERVER_NAMES, load
 from keyturn.server.first_file import Answers
@@ -176,6 +178,22 @@ def test_several_at_once_make_one_installation(tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {"keyturn.toml", "keys", "keyturn.db"}
     keys = sorted(path.name.partition("-")[0] for path in (tmp_path / "keys").iterdir() if path.suffix == ".json")
     assert keys == ["access", "refresh"]
+
+
+def test_a_file_that_another_process_took_away_is_told_in_a_sentence(tmp_path, monkeypatch):
+    monkeypatch.setattr("keyturn.cli.init._prepare", lambda _config: (tmp_path / ".keyturn.toml.unfinished").unlink())
+    done = CliRunner().invoke(keyturn, ["init", str(tmp_path)])
+    assert done.exit_code == 1
+    assert f"Another process makes {tmp_path / 'keyturn.toml'} at the same time" in done.stderr
+    assert "No such file" not in done.stderr
+
+
+def test_the_environments_database_is_the_one_that_is_written_down(tmp_path):
+    store = "postgresql://keyturn@127.0.0.1:1/keyturn"
+    done = CliRunner().invoke(keyturn, ["init", str(tmp_path)], env={"KEYTURN_SERVER__STORE": store})
+    assert done.exit_code == 0, done.stderr
+    assert f'store = "{store}"' in (tmp_path / "keyturn.toml").read_text(encoding="utf-8")
+    assert not (tmp_path / "keyturn.db").exists()
 
 
 #: Stops the program with SIGKILL at the n-th call of a function that changes something on the disk.

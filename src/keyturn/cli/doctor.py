@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Iterable, Sequence
 from typing import Final
@@ -34,6 +35,10 @@ The exit code is 1 where something is broken; with --strict also where something
     keyturn doctor --json | jq -r '.[] | select(.level == "broken") | .what'
 """
 _WIDTH: Final = 100
+#: What is pasted is not broken: a command in backquotes, or a remedy that is nothing but one.
+_COMMAND: Final = re.compile(r"`[^`]+`|(?<=-> )chmod .*")
+#: Stands for a space that no line ends at; `printable` lets none through.
+_NO_BREAK: Final = "\x00"
 _COLUMNS: Final = ("level", "topic", "what", "remedy")
 
 
@@ -72,7 +77,8 @@ def _tell(findings: Iterable[Finding]) -> None:
 
 
 def _say(text: str, hang: int = 8) -> None:
+    whole = _COMMAND.sub(lambda found: found[0].replace(" ", _NO_BREAK), printable(without_tokens(text)))
     lines = textwrap.wrap(
-        printable(without_tokens(text)), _WIDTH, subsequent_indent=" " * hang, break_long_words=False, break_on_hyphens=False,
+        whole, _WIDTH, subsequent_indent=" " * hang, break_long_words=False, break_on_hyphens=False
     )  # fmt: skip
-    show("\n".join(lines))
+    show("\n".join(lines).replace(_NO_BREAK, " "))

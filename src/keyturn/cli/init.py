@@ -35,7 +35,12 @@ _UNFINISHED: Final = f".{FILE}.unfinished"
 @click.command(help=_HELP, short_help="Write keyturn.toml, and make keys and a database.")
 @click.argument("folder", metavar="[DIR]", default=".", type=click.Path(path_type=Path))
 @click.option("--issuer", metavar="URL", help="Where others reach the server; https, or http on this machine.")
-@click.option("--store", metavar="URL", help="The database: sqlite:///PATH, postgresql://… or mysql://….")
+@click.option(
+    "--store",
+    metavar="URL",
+    envvar="KEYTURN_SERVER__STORE",
+    help="The database: sqlite:///PATH, postgresql://… or mysql://…; $KEYTURN_SERVER__STORE where left out.",
+)
 @click.option("--origin", "origins", metavar="URL", multiple=True, help="Another origin whose pages may sign in.")
 @click.option("--trusted-proxy", "proxies", metavar="ADDRESS", multiple=True, help="A proxy that is believed.")
 def init(
@@ -48,7 +53,18 @@ def init(
         refuse(f"There is a {FILE} in {folder} already. Nothing was changed: edit it, or name another folder.")
     answers = Answers(issuer=issuer, store=store, origins=origins, trusted_proxies=proxies)
     make_private(folder)
-    config = _written(folder, first_file.text_of(answers))
+    try:
+        config = _made(folder, first_file.text_of(answers))
+    except (FileNotFoundError, FileExistsError) as error:
+        if not str(error.filename).endswith(_UNFINISHED):
+            raise
+        refuse(f"Another process makes {file} at the same time. If it is not there in a moment, do this again.")
+    for line in _told(folder, config):
+        click.echo(line)
+
+
+def _made(folder: Path, text: str) -> ServerConfig:
+    config = _written(folder, text)
     try:
         _prepare(config)
         _put_in_place(folder)
@@ -56,8 +72,7 @@ def init(
         with suppress(OSError):
             (folder / _UNFINISHED).unlink()
         raise
-    for line in _told(folder, config):
-        click.echo(line)
+    return config
 
 
 def _written(folder: Path, text: str) -> ServerConfig:
