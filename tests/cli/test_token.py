@@ -335,3 +335,8 @@ def test_a_removed_key_is_felt(home: Home, subject: str) -> None:
         home.run("keys", "remove", key["id"], "--yes")
     for name in ("access_token", "refresh_token"):
         assert "It is no token of this installation" in inspect(home, answer[name], 1)["verdict"]
+
+
+def test_what_was_typed_is_spelled_out_once(home: Home) -> None:
+    home.run("users", "create", "eve", "--no-password")
+    assert "There is no user '\\x1b[31m'." in home.run("token", "issue", "\x1b[31m", code=1).stderr
