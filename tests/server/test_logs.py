@@ -86,7 +86,10 @@ def test_an_exceptions_words_are_not_told_but_its_kind_and_place_are(form):
 
 def test_the_words_of_our_own_errors_and_of_the_system_are_told():
     with configured("json") as stream:
-        for error in (StoreError(cause=f"no route to host for {TOKEN}"), FileNotFoundError(2, "No such file", "/secret/place")):
+        for error in (
+            StoreError(cause=f"no route to host for {TOKEN}"),
+            FileNotFoundError(2, "No such file", "/secret/place"),
+        ):
             try:
                 raise error
             except Exception:
