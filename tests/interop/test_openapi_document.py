@@ -19,7 +19,7 @@ if version("schemathesis").startswith("3.") and not os.environ.get("CI"):
     pytest.skip(
         "schemathesis 4 is needed: pip install --constraint constraints.txt schemathesis", allow_module_level=True
     )
-import schemathesis  # noqa: E402 - the older one does not even import
+import schemathesis
 
 HERE = Path(__file__).parent
 #: Any will do; a fixed one asks the same questions at every run.
