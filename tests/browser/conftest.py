@@ -1,13 +1,15 @@
 """A real browser, and our application served to it."""
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Playwright, sync_playwright
 
+from tests.browser.authority import Authority, found_authority
 from tests.browser.pages import Tab, tab_of
 from tests.browser.serving import make_certificate
 from tests.browser.shop import Shop, opened
@@ -26,13 +28,39 @@ NewTab = Callable[..., Tab]
 
 # Playwright keeps an event loop running in this thread: it goes when the last test of this folder is through.
 @pytest.fixture(scope="package")
-def chromium(need: Callable[[str], str]) -> Iterator[Browser]:
+def driver() -> Iterator[Playwright]:
+    """What drives the browsers; one thread can have but one."""
+    with sync_playwright() as playwright:
+        yield playwright
+
+
+@pytest.fixture(scope="package")
+def chromium(need: Callable[[str], str], driver: Playwright) -> Iterator[Browser]:
     """Chromium with a profile of its own, in which nothing is kept."""
     path = need("chromium")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=[*ARGUMENTS], chromium_sandbox=False)
-        yield browser
-        browser.close()
+    browser = driver.chromium.launch(executable_path=path, args=[*ARGUMENTS], chromium_sandbox=False)
+    yield browser
+    browser.close()
+
+
+@pytest.fixture(scope="package")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """A certificate authority of our own."""
+    return found_authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture(scope="package")
+def trusting(
+    need: Callable[[str], str], driver: Playwright, authority: Authority, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Browser]:
+    """Chromium that trusts our authority and therefore ignores no error: https as users have it."""
+    path, home = need("chromium"), tmp_path_factory.mktemp("home")
+    authority.trust(need("certutil"), home / ".pki" / "nssdb")
+    browser = driver.chromium.launch(
+        executable_path=path, args=[*ARGUMENTS], chromium_sandbox=False, env={**os.environ, "HOME": str(home)}
+    )
+    yield browser
+    browser.close()
 
 
 @pytest.fixture(scope="package")

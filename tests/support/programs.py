@@ -9,6 +9,7 @@ import pytest
 # Debian's names of the packages, where they differ from the program's.
 DEBIAN_PACKAGES = {
     "node": "nodejs",
+    "certutil": "libnss3-tools",
     "initdb": "postgresql",
     "postgres": "postgresql",
     "mariadbd": "mariadb-server",
