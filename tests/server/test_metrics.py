@@ -21,7 +21,7 @@ from keyturn.server.sampling import Sources
 from keyturn.session import EndReason
 from keyturn.stores import Revocation, Revocations
 from keyturn.testing.clock import ManualClock
-from tests.support.observed import PASSWORD, a_server, numbers_in, numbers_of, refresh, sign_in
+from tests.support.observed import PASSWORD, a_server, numbers_in, numbers_of, refresh, sign_in, until_ready
 from tests.support.rows import a_row
 
 SOURCES = Path(keyturn.__file__).parent
@@ -294,7 +294,7 @@ def test_metrics_can_be_switched_off(tmp_path):
     with a_server(tmp_path, metrics=False) as (client, _):
         assert sign_in(client).status_code == 200
         assert client.get("/metrics").json()["code"] == "not_found"
-        assert client.get("/health/ready").status_code == 200
+        until_ready(client)
 
 
 def test_head_and_other_methods(client):

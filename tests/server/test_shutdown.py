@@ -159,7 +159,7 @@ def test_a_worker_that_is_killed_is_replaced_and_clients_go_on(folder):
             storm.wait_for(200)
         assert {status for client in clients for status in client.statuses} == {200}
         assert before[1] in server.workers
-        assert server.call("GET", "/health/ready").status == 200
+        wait_until(lambda: server.call("GET", "/health/ready").status == 200)
 
 
 def test_all_workers_are_killed_and_nobody_is_signed_out(folder):

@@ -3,6 +3,7 @@
 import io
 import json
 import logging
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -52,6 +53,8 @@ def lines_of(stream: io.StringIO, logger: str = "") -> list[dict[str, Any]]:
 
 
 PASSWORD = "correct horse battery staple"
+#: Seconds; a database that was stopped needs one or two to come back, on a machine that does nothing else.
+PATIENCE = 60
 
 
 @contextmanager
@@ -74,6 +77,14 @@ def a_server(folder: Path, *, tables: str = "", create: bool = True, **server: A
         app, base_url="http://127.0.0.1:8000", client=("127.0.0.1", 50_000), raise_server_exceptions=False
     ) as client:
         yield client, app
+
+
+def until_ready(client: TestClient) -> None:
+    """Wait until the server says that it is ready."""
+    deadline = time.monotonic() + PATIENCE
+    while (answer := client.get("/health/ready")).status_code != 200:
+        assert time.monotonic() < deadline, answer.text
+        time.sleep(0.1)
 
 
 def numbers_of(client: TestClient, **headers: str) -> dict[str, float]:

@@ -76,7 +76,7 @@ class Vitals:
 
 def checks_of(vitals: Vitals) -> Mapping[str, Check]:
     """Give the checks by their names."""
-    of_store, of_clock, of_keys = _Threads(), _Threads(), _Threads()
+    of_store, of_clock, of_log, of_keys = _Threads(), _Threads(), _Threads(), _Threads()
 
     async def store() -> str:
         await of_store.ask(vitals.store.colour, lambda: vitals.store.get(_NOBODY))
@@ -88,6 +88,9 @@ def checks_of(vitals: Vitals) -> Mapping[str, Check]:
         return clocks_agree(theirs, before, vitals.clock(), vitals.settings.leeway)
 
     async def revocations() -> str:
+        if vitals.guard.verifier.age(vitals.clock()) is None:
+            # It is read ahead of time, but a server that has just started may be asked before: that is no trouble.
+            await of_log.ask(vitals.store.colour, vitals.guard.read_log)
         return picture_is_fresh(vitals.guard.verifier.age(vitals.clock()), vitals.settings.staleness_bound)
 
     async def keys() -> str:
@@ -139,10 +142,8 @@ def clocks_agree(theirs: datetime, before: datetime, after: datetime, leeway: ti
 
 
 def picture_is_fresh(age: timedelta | None, bound: timedelta) -> str:
-    """Say whether the picture of ended sessions is younger than the bound."""
-    if age is None:
-        return "never_read"
-    return OK if age < bound else "stale"
+    """Say whether the picture of ended sessions is younger than the bound; None: there is none."""
+    return OK if age is not None and age < bound else "stale"
 
 
 class Readiness:
