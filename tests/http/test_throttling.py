@@ -662,4 +662,5 @@ def test_every_route_that_takes_a_password_or_a_refresh_token_to_turn_is_counted
     }  # fmt: skip
     assert {path: answer.status for path, answer in counted.items()} == dict.fromkeys(counted, 429)
     free = {"/logout", "/logout-all", "/session", "/sessions", "/sessions/", "/revoke", "/introspect", "/jwks.json"}
+    free |= {"/client.js"}
     assert {route.path for route in ROUTES} <= {*counted, *free}

@@ -9,12 +9,13 @@ from types import MappingProxyType
 from typing import Final, TypeAlias
 from urllib.parse import urlsplit
 
+from .._client_files import shipped
 from ..errors import KeyturnError, RequestError, kind_and_place
 from ..messages import Reply, Request
 from ..settings import Settings
 from . import forgery, replies
 from .core import Core
-from .endpoints import introspection, metadata, oauth, sessions, sign_in
+from .endpoints import client, introspection, metadata, oauth, sessions, sign_in
 
 _log = logging.getLogger("keyturn")
 
@@ -55,8 +56,11 @@ ROUTES: Final = (
     Route("/introspect", {"POST": introspection.introspect}, oauth=True, pages=False),
     Route("/docs-token", {"POST": oauth.docs_token}, oauth=True, hidden=True),
     Route("/jwks.json", {"GET": metadata.jwks}),
+    Route("/client.js", {"GET": client.module}, hidden=True),
 )
 _BY_PATH: Final = MappingProxyType({route.path: route for route in ROUTES})
+#: What client.js imports; all of them have one name where requests are counted.
+_CLIENT_MODULES: Final = Route("/client-*.js", {"GET": client.module}, hidden=True)
 _JWKS: Final = Route("/.well-known/jwks.json", {"GET": metadata.jwks})
 _METADATA: Final = Route("/.well-known/oauth-authorization-server", {"GET": metadata.server})
 
@@ -84,6 +88,8 @@ def find(path: str, settings: Settings) -> tuple[Route | None, str]:
     below = path[len(settings.prefix) :]
     if (exact := _BY_PATH.get(below)) is not None and not below.endswith("/"):
         return exact, ""
+    if below.startswith("/client-") and below[1:] in shipped():
+        return _CLIENT_MODULES, ""
     parent, _, last = below.rpartition("/")
     route = _BY_PATH.get(parent + "/") if parent and last else None
     return route, last if route is not None else ""
@@ -114,6 +120,8 @@ async def answer(core: Core, request: Request, route: Route | None, last: str = 
 
 
 def _without_body(reply: Reply) -> Reply:
+    if reply.status == 304:  # has none; its length would be taken for that of the answer it stands for
+        return reply
     length = ("Content-Length", str(len(reply.body)))
     return replace(reply, headers=(*reply.headers, length), body=b"")
 

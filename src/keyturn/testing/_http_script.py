@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from .._client_files import shipped
 from ._http_stage import ACCESS, APP, BIND, EVIL, PAGE, PASSWORD, PROGRAM, REFRESH, Stage, basic
+from ._http_wire import exchange
 
 _POST_ROUTES = ("login", "refresh", "step-up", "logout", "logout-all", "token", "revoke", "introspect")
-_GET_ROUTES = ("session", "sessions", "jwks.json")
+_GET_ROUTES = ("session", "sessions", "jwks.json", "client.js")
 
 
 def sign_in(stage: Stage) -> None:
@@ -169,6 +171,29 @@ def public(stage: Stage) -> None:
         stage.ask("HEAD", path)
         stage.ask("POST", path)
     stage.ask("POST", "/auth/docs-token", form={"username": "alice", "password": PASSWORD})
+
+
+def browser_client(stage: Stage) -> None:
+    """GET /client.js and what it imports: in the form that is taken, not again to who holds it, and nothing beside it."""
+    path, zipped = "/auth/client.js", ("accept-encoding", "gzip")
+    plain = stage.ask("GET", path)
+    small = stage.ask("GET", path, note="gzip", says=[zipped])
+    for note, fields in (
+        ("gzip refused", [("accept-encoding", "gzip;q=0, *")]), ("held", [("if-none-match", plain.value("etag") or "")]),
+        ("held and weakened", [("if-none-match", f'W/"x", W/{plain.value("etag")}')]),
+        ("held, gzip", [zipped, ("if-none-match", small.value("etag") or "")]),
+        ("the other form held", [zipped, ("if-none-match", plain.value("etag") or "")]),
+        ("an old one held", [("if-none-match", '"old"')]), (APP, [("origin", APP)]),
+        ("another origin", [("origin", "https://evil.example")]),
+    ):  # fmt: skip
+        for method in ("GET", "HEAD"):
+            stage.ask(method, path, note=note, says=fields)
+    others = "client-nope.js Client.js client.js/ client/../client.js client/client.js package.json"
+    for name in others.split():
+        stage.ask("GET", f"/auth/{name}")
+    for name, file in shipped().items():
+        answer = exchange(stage.address, "GET", f"/auth/{name}", (), b"")
+        assert (answer.status, answer.body) == (200, file.plain.body), name
 
 
 def methods(stage: Stage) -> None:
