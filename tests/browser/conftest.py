@@ -10,6 +10,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Playwright, sync_playwright
 
 from tests.browser.authority import Authority, found_authority
+from tests.browser.client_site import Site, opened_site
 from tests.browser.pages import Tab, tab_of
 from tests.browser.serving import make_certificate
 from tests.browser.shop import Shop, opened
@@ -24,6 +25,7 @@ ARGUMENTS = (
 
 Open = Callable[..., Shop]
 NewTab = Callable[..., Tab]
+OpenSite = Callable[..., Site]
 
 
 # Playwright keeps an event loop running in this thread: it goes when the last test of this folder is through.
@@ -103,3 +105,20 @@ def new_tab(jar: BrowserContext) -> NewTab:
         return tab_of(jar, url)
 
     return open_tab
+
+
+@pytest.fixture
+def open_site(trusting: Browser, authority: Authority) -> Iterator[OpenSite]:
+    """Open a shop with these settings behind a line that can be bent, in a profile of its own."""
+    with ExitStack() as stack:
+
+        def open_(**settings: Any) -> Site:
+            return stack.enter_context(opened_site(trusting, authority, **settings))
+
+        yield open_
+
+
+@pytest.fixture
+def site(open_site: OpenSite) -> Site:
+    """Such a shop with the default settings."""
+    return open_site()

@@ -24,6 +24,7 @@ from keyturn.stores.memory import MemoryStore
 from keyturn.testing.clock import ManualClock
 from keyturn.tokens import Claims
 from keyturn.users import Principal
+from tests.browser.client_page import page_file
 from tests.browser.serving import Gates, free_socket, served
 
 PASSWORD = "correct horse battery staple"
@@ -61,6 +62,10 @@ def application(auth: Keyturn, done: Counter[str]) -> FastAPI:
     async def me(claims: claims) -> dict[str, str]:
         return {"subject": claims.subject}
 
+    @app.get("/hello")
+    async def hello(claims: Annotated[Claims | None, Depends(auth.optional)]) -> dict[str, str]:
+        return {"hello": claims.subject if claims else "stranger"}
+
     @app.post("/orders")
     async def order(claims: claims) -> dict[str, int]:
         done[claims.subject] += 1
@@ -92,6 +97,8 @@ class Shop:
     done: Counter[str] = field(default_factory=Counter)
     #: Path and Cookie field of every request to the application's host, as they came over the wire.
     heard: list[tuple[str, bytes]] = field(default_factory=list)
+    #: Host, path and Authorization field of every request to the other hosts.
+    heard_elsewhere: list[tuple[str, str, bytes]] = field(default_factory=list)
     store: MemoryStore = field(default_factory=MemoryStore)
     auth: Any = None
     app: Any = None
@@ -115,11 +122,15 @@ class Shop:
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         headers = scope.get("headers", ())
         host = next((value.partition(b":")[0] for key, value in headers if key == b"host"), b"")
-        if scope["type"] == "lifespan" or host.decode() in (APP, "localhost"):
+        if scope["type"] == "http" and (file := page_file(scope["path"])):
+            await answer(send, *file)
+        elif scope["type"] == "lifespan" or host.decode() in (APP, "localhost"):
             cookies = b"; ".join(value for key, value in headers if key == b"cookie")
             self.heard.append((scope.get("path", ""), cookies))
             await self.app(scope, receive, send)
         else:
+            token = next((value for key, value in headers if key == b"authorization"), b"")
+            self.heard_elsewhere.append((host.decode(), scope["path"], token))
             await elsewhere(scope, receive, send)
 
     def cookies_of(self, path: str) -> list[bytes]:
@@ -141,12 +152,21 @@ class Shop:
 
 
 async def elsewhere(scope: Any, receive: Any, send: Any) -> None:
-    """Pages of other hosts: blank, but for ``/plant?…``, which sets a cookie of exactly these octets."""
+    """Pages of other hosts: blank, but for ``/plant?…``, which sets a cookie of exactly these octets.
+
+    ``/open`` lets every origin call it, with whatever header it likes.
+    """
     headers = [(b"content-type", b"text/html")]
     if scope["path"] == "/plant":
         headers.append((b"set-cookie", unquote_to_bytes(scope["query_string"])))
-    await send({"type": "http.response.start", "status": 200, "headers": headers})
-    await send({"type": "http.response.body", "body": BLANK.encode()})
+    if scope["path"] == "/open":
+        headers += [(b"access-control-allow-origin", b"*"), (b"access-control-allow-headers", b"authorization")]
+    await answer(send, 200, headers, BLANK.encode())
+
+
+async def answer(send: Any, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
 
 
 @contextmanager
