@@ -50,7 +50,7 @@ class Site:
         """What the server has logged of requests to a route; waited for, since it writes and we read in turn."""
         deadline = time.monotonic() + PATIENCE
         while True:
-            lines = [json.loads(line) for line in list(self.server.said) if line.startswith("{")]
+            lines = [json.loads(line) for line in self.server.output.splitlines() if line.startswith("{")]
             found = [line for line in lines if line.get("route") == route]
             if len(found) >= at_least:
                 return found

@@ -28,12 +28,20 @@ def folders(temporary: Path) -> set[Path]:
     return set(temporary.glob("keyturn-metrics-*"))
 
 
+def until_two_workers_are_shown(server, without: int | None = None) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while without in server.workers or len(server.workers) < 2 or shown(server)["keyturn_workers"] != 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
 def test_a_scrape_of_any_worker_gives_the_sum_and_a_worker_that_dies_takes_nothing_along(tmp_path):
     temporary = tmp_path / "temporary"  # a server of another test may run beside this one
     temporary.mkdir()
     with served(tmp_path, "--workers", "2", users={"ada": PASSWORD}, more={"TMPDIR": str(temporary)}) as server:
         for _ in range(SIGN_INS):
             server.sign_in("ada", PASSWORD)
+        until_two_workers_are_shown(server)
         found = [shown(server) for _ in range(8)]  # both workers take connections
         assert {each["keyturn_sign_ins_total"] for each in found} == {SIGN_INS}
         assert {each["keyturn_workers"] for each in found} == {2}
@@ -45,10 +53,7 @@ def test_a_scrape_of_any_worker_gives_the_sum_and_a_worker_that_dies_takes_nothi
         assert folder.stat().st_mode & 0o077 == 0
         dead = server.workers[0]
         os.kill(dead, signal.SIGKILL)
-        deadline = time.monotonic() + PATIENCE
-        while dead in server.workers or len(server.workers) < 2 or shown(server)["keyturn_workers"] != 2:
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
+        until_two_workers_are_shown(server, without=dead)
         server.sign_in("ada", PASSWORD)
         assert shown(server)["keyturn_sign_ins_total"] == SIGN_INS + 1
         assert not list(folder.glob(f"gauge_live*_{dead}.db"))

@@ -4,6 +4,7 @@ import http.client
 import json
 import os
 import re
+import select
 import signal
 import subprocess
 import sys
@@ -42,13 +43,14 @@ class Served:
     Args:
         folder: where it was started.
         process: the one that was started; workers are its children.
-        said: what it has written to standard error so far, line by line.
     """
 
     folder: Path
     process: "subprocess.Popen[str]"
-    said: list[str] = field(default_factory=list)
     address: str = ""
+    _said: bytes = b""
+    _ended: bool = False
+    _reading: threading.Lock = field(default_factory=threading.Lock)
     _reader: threading.Thread | None = None
 
     @property
@@ -100,14 +102,25 @@ class Served:
 
     @property
     def output(self) -> str:
-        """What it has written to standard error so far."""
-        return "".join(self.said)
+        """All that it has written to standard error until this moment, in whole lines."""
+        self._take()
+        whole = self._said if self._ended else self._said[: self._said.rfind(b"\n") + 1]
+        return whole.decode("utf-8", "replace")
 
     def _read(self) -> None:
         assert self.process.stderr is not None
-        with self.process.stderr as lines:
-            for line in lines:
-                self.said.append(line)
+        while not self._ended:
+            select.select([self.process.stderr], [], [])
+            self._take()
+        self.process.stderr.close()
+
+    def _take(self) -> None:
+        assert self.process.stderr is not None
+        with self._reading:
+            while not self._ended and select.select([self.process.stderr], [], [], 0)[0]:
+                part = os.read(self.process.stderr.fileno(), 65_536)
+                self._said += part
+                self._ended = not part
 
     def listen_to(self) -> None:
         """Collect what it writes from now on."""
