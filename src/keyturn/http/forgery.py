@@ -75,11 +75,14 @@ def require_own_host(request: Request, settings: Settings) -> None:
     Raises:
         RequestError: 421 ``misdirected_request`` (RFC 9110 section 15.5.20).
     """
-    if not settings.development:
-        return
-    hosts = request.header_values(b"host")
-    if len(hosts) != 1 or not is_loopback(_host_name(hosts[0])):
+    if settings.development and not names_loopback(request):
         raise RequestError("The development profile answers on localhost only.", code="misdirected_request", status=421)
+
+
+def names_loopback(request: Request) -> bool:
+    """Say whether the ``Host`` field, of which there must be one, can only mean this machine."""
+    hosts = request.header_values(b"host")
+    return len(hosts) == 1 and is_loopback(_host_name(hosts[0]))
 
 
 def _host_name(host: str) -> str:

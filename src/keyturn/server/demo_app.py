@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from .._build import Chance, random_bytes, utc_now
@@ -19,6 +19,7 @@ from ..settings import Settings
 from ..starlette import Keyturn
 from ..stores.sqlite import SqliteStore
 from ..users import Principal
+from .demo_page import DemoPage, Visitor
 from .passwords import SALT_BYTES, is_password, password_hash
 
 SUBJECT: Final = "user-1"
@@ -85,6 +86,7 @@ class Demo:
         store: where its sessions are; to be closed in the end.
         clock: the server's own.
         events: what Keyturn has told, in order.
+        page: the page behind it.
     """
 
     app: Starlette
@@ -92,6 +94,7 @@ class Demo:
     store: SqliteStore
     clock: TravellingClock
     events: list[Event]
+    page: DemoPage
 
 
 def build(folder: Path, address: str, password: str) -> Demo:
@@ -107,17 +110,18 @@ def build(folder: Path, address: str, password: str) -> Demo:
     clock.travel(-timedelta(days=1))
     store = SqliteStore(folder / "demo.db")
     events: list[Event] = []
+    page = DemoPage("demo", Visitor(username=USERNAME, password=password))
     auth = Keyturn(
         Settings(profile="development", issuer=address),
         store=store,
         keys=folder / "keys",
         users=OneUser(password),
-        listeners=[events.append],
+        listeners=[events.append, page.events.tell],
         chance=Chance(clock=clock),
     )
-    app = Starlette(routes=[Route("/", _home), Route(ME, _me(auth))])
+    app = Starlette(routes=[Route(ME, _me(auth)), *page.routes(auth)])
     auth.install(app)
-    return Demo(app=app, auth=auth, store=store, clock=clock, events=events)
+    return Demo(app=app, auth=auth, store=store, clock=clock, events=events, page=page)
 
 
 def _me(auth: Keyturn) -> Callable[[Request], Any]:
@@ -126,7 +130,3 @@ def _me(auth: Keyturn) -> Callable[[Request], Any]:
         return JSONResponse({"subject": claims.subject, "name": claims.extra.get("name")})
 
     return me
-
-
-async def _home(_request: Request) -> Response:
-    return PlainTextResponse(f"This is keyturn demo. Sign in at POST /auth/login, then call GET {ME}.\n")

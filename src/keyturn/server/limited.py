@@ -25,7 +25,7 @@ _TOLD: Final = {
 }
 _FIELDS: Final = [(name.lower().encode(), value.encode()) for name, value in HARDENING]
 #: Stands in what all connections of a process share, once it ends.
-_ENDS: Final = "keyturn.ends"
+ENDS: Final = "keyturn.ends"
 _requests: Final = logging.getLogger("keyturn.requests")
 _log: Final = logging.getLogger("keyturn.server")
 
@@ -72,7 +72,7 @@ class LimitedProtocol(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin, if there is room."""
         super().connection_made(transport)
-        if _ENDS in self.app_state:  # taken in the last moment: uvicorn has asked the others already, and asks once
+        if ENDS in self.app_state:  # taken in the last moment: uvicorn has asked the others already, and asks once
             self.shutdown()
             return
         most = most_connections() if self.most is None else self.most
@@ -84,7 +84,7 @@ class LimitedProtocol(H11Protocol):
 
     def shutdown(self) -> None:
         """End after the answer that is under way."""
-        self.app_state[_ENDS] = True
+        self.app_state[ENDS] = True
         super().shutdown()
 
     def connection_lost(self, exc: Exception | None) -> None:

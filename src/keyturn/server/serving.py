@@ -11,6 +11,8 @@ from typing import Any, Final
 
 import uvicorn
 
+from .demo_line import DemoProtocol
+
 LOOPBACK: Final = "127.0.0.1"
 #: Starting takes some 50 ms; a machine that needs so long is in trouble.
 _PATIENCE_SECONDS: Final = 20
@@ -53,7 +55,7 @@ def served(app: Any, listening: socket.socket) -> Generator[None]:
         RuntimeError: the server did not start.
     """
     config = uvicorn.Config(
-        app, loop="asyncio", http="h11", ws="none", lifespan="on", log_config=None, access_log=False,
+        app, loop="asyncio", http=DemoProtocol, ws="none", lifespan="on", log_config=None, access_log=False,
         timeout_graceful_shutdown=_FAREWELL_SECONDS,
     )  # fmt: skip
     server = uvicorn.Server(config)

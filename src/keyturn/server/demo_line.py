@@ -1,0 +1,43 @@
+"""What a demonstration may ask of the connection that a request came on: to break it, and whether the server stops."""
+
+from __future__ import annotations
+
+from typing import Any, Final, Protocol
+
+from .limited import ENDS, LimitedProtocol
+
+#: Where a request's scope holds its `Line`; other servers than ours have none.
+LINE: Final = "keyturn.line"
+
+
+class Line(Protocol):
+    """The connection of a request."""
+
+    @property
+    def ends(self) -> bool:
+        """Whether the server was told to stop: whoever waits should wait no longer."""
+        ...
+
+    def hang_up(self) -> None:
+        """Close the connection, whatever was still to be said."""
+        ...
+
+
+class DemoProtocol(LimitedProtocol):
+    """HTTP/1.1 as the server speaks it, that puts itself into each request's scope as its `Line`."""
+
+    def handle_events(self) -> None:
+        """Act on what has come; the application is called after this, so it finds what is put there now."""
+        super().handle_events()
+        scope: Any = self.scope  # None before the first request, whatever uvicorn's annotation says
+        if scope is not None:
+            scope[LINE] = self
+
+    @property
+    def ends(self) -> bool:
+        """Whether the server was told to stop."""
+        return ENDS in self.app_state
+
+    def hang_up(self) -> None:
+        """Close the connection."""
+        self.transport.close()
