@@ -1,11 +1,13 @@
 """What the browser tests need of npm: fetched once into `.cache` beside this file, used from there ever after."""
 
+import fcntl
 import hashlib
 import json
 import os
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -19,8 +21,20 @@ def node_modules(manifest: str, need: Callable[[str], str]) -> Path:
     folder = CACHE / hashlib.sha256(json.dumps(wanted, sort_keys=True).encode()).hexdigest()[:16]
     if not (folder / ".done").exists():
         need("node")
-        _install(need("npm"), folder, manifest)
+        npm = need("npm")
+        with _alone():
+            if not (folder / ".done").exists():
+                _install(npm, folder, manifest)
     return folder / "node_modules"
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Let one process at a time fetch: files of tests that run side by side ask for the same packages."""
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with (CACHE / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _install(npm: str, folder: Path, manifest: str) -> None:
