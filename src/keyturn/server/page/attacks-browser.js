@@ -1,0 +1,104 @@
+/** Attacks by way of the browser: a stranger's form, planted cookies, and a script in the page itself. */
+
+import { h } from './dom.js';
+import { verdict } from './room.js';
+
+export const forgedForm = {
+  id: 'forged-form',
+  title: 'A forged form',
+  idea: 'A stranger’s page, shown in the frame below, sends a form to this server to sign you out without your knowing.',
+  async run(stage) {
+    const frame = h('iframe', { sandbox: 'allow-scripts allow-forms', title: 'A stranger’s page', src: '/demo/evil' });
+    const asked = stage.fact('StrangerAsked');
+    stage.place.replaceChildren(frame);
+    const seen = await asked;
+    stage.tell({
+      who: 'Stranger’s page',
+      method: seen.method,
+      path: seen.path,
+      status: seen.status,
+      code: seen.code,
+      sent: [
+        `Origin: ${seen.origin}`,
+        `Sec-Fetch-Site: ${seen.site}`,
+        seen.cookies.length ? `Cookie: ${seen.cookies.join(', ')}` : 'no cookies: the browser kept them at home',
+      ],
+      say: seen.cookies.length
+        ? 'Sent by the form in the frame below, as the server saw it.'
+        : 'Sent by the form in the frame below. To the server this is a sign-out of nobody: there is nothing to end.',
+    });
+    const me = await stage.send({ who: 'Your page', path: '/demo/me', bearer: await stage.token(), say: 'Still signed in.' });
+    const harmless = seen.cookies.length === 0 || seen.code === 'cross_site';
+    return verdict(
+      harmless && me.status === 200 && stage.client.state === 'signed-in',
+      'stopped',
+      'The browser keeps the cookies at home where a stranger asks (SameSite), and says on whose behalf it asks (Sec-Fetch-Site, Origin). Either one alone is enough to keep you signed in.',
+    );
+  },
+};
+
+export const planted = {
+  id: 'planted',
+  title: 'A planted cookie',
+  idea: 'A script cannot read the cookies. But can it put others in their place, so that you carry on in the thief’s session?',
+  async run(stage) {
+    const { refresh_cookie: name, prefix } = stage.about.settings;
+    const refresh = (say) => stage.send({ who: 'Your page', method: 'POST', path: `${prefix}/refresh`, say });
+    const ours = (answer) => answer.status === 200 && answer.json.session_id === stage.session();
+    try {
+      plant(stage, `${name}=planted; Path=/`, 'The browser keeps a script from overwriting a cookie that is HttpOnly.');
+      const same = await refresh('The session is the same as before.');
+      plant(stage, `\u2003${name}=planted; Path=/`, 'A look-alike: a Unicode space before the name, which careless servers trim away.');
+      const alike = await refresh('Names are compared octet for octet: the look-alike is no cookie of ours.');
+      plant(stage, `__Host-Http-${name}=planted; Secure; Path=/`, 'With the prefix that the cookies bear outside of development.');
+      stage.note(
+        'Browser',
+        document.cookie.includes('__Host-Http-')
+          ? 'This browser does not know the prefix yet, and let a script make the cookie.'
+          : 'Refused: a cookie with this prefix comes from a server or not at all.',
+      );
+      plant(
+        stage,
+        `${name}=planted; Path=${prefix}`,
+        'The same name for another path. In development, without the prefix, the browser allows it and sends both.',
+      );
+      const doubled = await refresh('The name came twice, so neither counts, and the server clears it.');
+      return verdict(
+        ours(same) && ours(alike) && doubled.status === 401 && doubled.code === 'token_missing',
+        'stopped',
+        'Nothing that was planted was ever taken for yours. What a script can do is spoil: with a doubled name you have to sign in again. Outside of development the cookie’s prefix keeps it from doing even that this way.',
+      );
+    } finally {
+      unplant(name, prefix);
+      await stage.watching('Your page', () => stage.client.logout());
+    }
+  },
+};
+
+export const yourPage = {
+  id: 'your-page',
+  title: 'A script in your page',
+  idea: 'The honest one. A script that was smuggled into the page takes nothing away. It simply acts, here and now, as you.',
+  async run(stage) {
+    const seen = await stage.watching('Script in the page', async () => {
+      await stage.client.fetch('/demo/me');
+      await stage.client.sessions();
+    });
+    return verdict(
+      seen.length > 1 && seen.every((request) => request.status === 200),
+      'open',
+      'This is not stopped: a script in your page can act as you while the page is open. What it cannot do is leave with something that lasts. Keep strangers’ scripts out: a strict Content-Security-Policy, Trusted Types, few dependencies.',
+    );
+  },
+};
+
+function plant(stage, cookie, say) {
+  document.cookie = cookie;
+  stage.tell({ who: 'Script in the page', sent: [`document.cookie = "${cookie}"`], say });
+}
+
+/** Take away what was planted; the session's own cookies are out of a script's reach. */
+function unplant(name, prefix) {
+  for (const cookie of [`${name}=; Path=${prefix}`, `\u2003${name}=; Path=/`, `__Host-Http-${name}=; Secure; Path=/`])
+    document.cookie = `${cookie}; Max-Age=0`;
+}

@@ -1,0 +1,97 @@
+/** Attacks and accidents around refresh tokens: a replay, two tabs at once, an answer lost on the way. */
+
+import { decoded } from './token.js';
+import { replayed } from './attacks-tokens.js';
+import { verdict } from './room.js';
+
+const refresh = (stage, who, say) => stage.send({ who, method: 'POST', path: `${stage.about.settings.prefix}/refresh`, say });
+const generationOf = (answer) => (answer.json?.access_token ? decoded(answer.json.access_token).claims.gen : -1);
+const told = (answer) => (answer.status === 200 ? `Generation ${generationOf(answer)}.` : undefined);
+/** A refresh within the leeway turns nothing, so a few more may be needed than two. */
+const MOST_TURNS = 6;
+
+/** So long, in ms, the client does not refresh again after a refresh. */
+const JUST_GOT = 10_500;
+
+export const replay = {
+  id: 'replay',
+  title: 'Yesterday’s refresh token',
+  idea: 'Malware copied the cookie jar. You go on as usual; later the thief tries what was copied, binding cookie and all.',
+  async run(stage) {
+    const copy = await stage.send({
+      who: 'Thief',
+      method: 'POST',
+      path: '/demo/thief/copy',
+      say: (answer) => `Copied ${[answer.json?.copied ?? []].flat().join(' and ')}.`,
+    });
+    const stolen = copy.json.generation;
+    let now = stolen;
+    for (let turn = 0; now < stolen + 2 && turn < MOST_TURNS; turn++) {
+      await stage.outwait('You go on; the next turn is possible after the leeway');
+      const turned = await refresh(stage, 'Your page', told);
+      now = Math.max(now, generationOf(turned));
+      await stage.send({
+        who: 'Your page',
+        path: '/demo/me',
+        bearer: turned.json?.access_token,
+        say: 'Used, so the server knows that it arrived.',
+      });
+    }
+    const answer = await replayed(stage, copy.json.id);
+    stage.note(
+      'Server',
+      `A token of generation ${stolen}, while the session is at ${now}. Two parties hold copies, and nobody can tell which is you: the session ends.`,
+    );
+    // The client takes the refusal of a token that it has only just got for the API's own affair.
+    await stage.until(stage.since() + JUST_GOT, 'Your page calls the API, and is told');
+    await stage.watching('Your page', () => stage.client.fetch('/demo/me'));
+    return verdict(
+      answer.status === 401 && answer.code === 'session_ended' && stage.client.state === 'signed-out',
+      'noticed',
+      'Every refresh token is spent once. A spent one that comes back is an alarm: the session ends for both, you are told, and only you can sign in again.',
+    );
+  },
+};
+
+export const twoTabs = {
+  id: 'two-tabs',
+  title: 'Two tabs at once',
+  idea: 'No theft, but it looks like one: two tabs send the same refresh token in the same instant. (The client would take turns; here it is left out.)',
+  async run(stage) {
+    await stage.outwait('Waiting until the leeway after the last turn is over');
+    const answers = await Promise.all([refresh(stage, 'Tab 1', told), refresh(stage, 'Tab 2', told)]);
+    const [one, other] = answers.map(generationOf);
+    const me = await stage.send({ who: 'Your page', path: '/demo/me', bearer: answers[1].json?.access_token, say: 'Still signed in.' });
+    return verdict(
+      answers.every((answer) => answer.status === 200) && one === other && me.status === 200,
+      'harmless',
+      `One turned the key, the other was given the same successor: both are at generation ${one}. Nobody is accused, nobody is signed out.`,
+    );
+  },
+};
+
+export const lostAnswer = {
+  id: 'lost-answer',
+  title: 'The answer lost on the way',
+  idea: 'The server turns the key, and the answer never arrives: a tunnel, a closed lid. The browser is left with a spent token.',
+  async run(stage) {
+    await stage.outwait('Waiting until the leeway after the last turn is over');
+    await stage.send({ who: 'The line', method: 'POST', path: '/demo/lose', say: 'The next answer to a refresh will be cut off.' });
+    const { prefix } = stage.about.settings;
+    // A client of its own, as a new tab would have one: it begins with a refresh.
+    const tab = stage.createClient({ baseUrl: new URL(prefix, location.href), resume: false, name: 'lost-answer' });
+    let resumed = false;
+    const seen = await stage.watching('A new tab', async () => {
+      resumed = await tab.resume();
+    });
+    tab.close();
+    const refreshes = seen.filter((request) => request.path === `${prefix}/refresh`);
+    const lost = refreshes.some((request) => request.status === 0 || request.broken);
+    const me = await stage.send({ who: 'Your page', path: '/demo/me', bearer: await stage.token(), say: 'Nobody was signed out.' });
+    return verdict(
+      resumed && lost && refreshes.at(-1)?.status === 200 && me.status === 200,
+      'harmless',
+      'The client tries again with the token that it has, and gets the same successor: at once within the leeway, and later for as long as nobody has used it. No alarm, no second branch.',
+    );
+  },
+};

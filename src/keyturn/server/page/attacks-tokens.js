@@ -1,0 +1,111 @@
+/** Attacks with access tokens: carried away, forged, and used after a sign-out. */
+
+import { decoded, encoded } from './token.js';
+import { verdict } from './room.js';
+import { short } from './dom.js';
+import { send } from './wire.js';
+
+const API = '/demo/me';
+
+export const exfiltrated = {
+  id: 'exfiltrated',
+  title: 'A stolen access token',
+  idea: 'A script in the page has read the access token and sent it to the thief, who calls the API with it from elsewhere.',
+  async run(stage) {
+    const token = await stage.token();
+    stage.note('Script in the page', `Took the access token ${short(token)} and sent it out.`);
+    const outside = await stage.send({
+      who: 'Thief',
+      path: API,
+      bearer: token,
+      credentials: 'omit',
+      say: 'The signature is right, the time is right, the session lives. But the cookie is missing.',
+    });
+    const inside = await stage.send({ who: 'Your page', path: API, bearer: token, say: 'The same token, where it belongs.' });
+    return verdict(
+      outside.status === 401 && outside.code === 'binding_mismatch' && inside.status === 200,
+      'stopped',
+      'The token names the binding cookie, and no script can read that cookie. Away from this browser the token opens nothing.',
+    );
+  },
+};
+
+export const unsigned = {
+  id: 'unsigned',
+  title: 'A token signed by nobody',
+  idea: 'The thief opens a real token, writes another name into it, and says in its header that it needs no signature.',
+  async run(stage) {
+    const token = await stage.token();
+    const { header, claims, segments } = decoded(token);
+    const forged = encoded({ ...claims, sub: 'admin' });
+    const none = `${encoded({ ...header, alg: 'none' })}.${forged}.`;
+    const kept = `${segments[0]}.${forged}.${segments[2]}`;
+    const first = await stage.send({
+      who: 'Thief',
+      path: API,
+      bearer: none,
+      say: 'alg is "none", sub is "admin", the signature is empty. The cookies are the real ones.',
+    });
+    const second = await stage.send({
+      who: 'Thief',
+      path: API,
+      bearer: kept,
+      say: 'The true header and signature, with the forged claims between them.',
+    });
+    return verdict(
+      [first, second].every((answer) => answer.status === 401 && answer.code === 'token_invalid'),
+      'stopped',
+      'A header cannot choose how it is checked: it is compared with those that this server issues. Nothing in a token is read before its signature holds.',
+    );
+  },
+};
+
+export const afterLogout = {
+  id: 'after-logout',
+  title: 'Signed out, then the old tokens',
+  idea: 'The thief holds copies of everything: the access token, with time left, and the cookies. Then you sign out.',
+  async run(stage) {
+    const token = await stage.token();
+    const copy = await stage.send({
+      who: 'Thief',
+      method: 'POST',
+      path: '/demo/thief/copy',
+      say: 'Malware copies the cookie jar, which no script could.',
+    });
+    await stage.watching('Your page', () => stage.client.logout());
+    const access = await stage.send({
+      who: 'Thief',
+      path: API,
+      bearer: token,
+      say: 'Within its time, and rightly signed. But the cookie went with the sign-out, and the session with it.',
+    });
+    const refresh = await replayed(stage, copy.json.id);
+    return verdict(
+      stage.client.state === 'signed-out' && access.status === 401 && refresh.code === 'session_ended',
+      'stopped',
+      'Signing out ends the session on the server, not just in the browser. Its access tokens die with it, at once here and within seconds at every other service.',
+    );
+  },
+};
+
+/** Let the thief send the copied cookies from elsewhere; gives the server's answer. */
+export async function replayed(stage, id) {
+  const body = { id, with_binding: true };
+  const { json } = await send({ method: 'POST', path: '/demo/thief/replay', body });
+  const { request, answer } = json;
+  stage.tell({
+    who: 'Thief',
+    method: request.method ?? 'POST',
+    path: request.path ?? `${stage.about.settings.prefix}/refresh`,
+    sent: linesOf(request),
+    status: answer.status,
+    code: answer.code,
+    say: answer.detail,
+  });
+  return answer;
+}
+
+const linesOf = ({ headers, cookies }) => [
+  ...Object.entries(headers ?? {}).map(([name, value]) => `${name}: ${value}`),
+  ...[cookies ?? []].flat().map((cookie) => `Cookie: ${cookie}`),
+];

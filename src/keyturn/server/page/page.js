@@ -1,0 +1,189 @@
+/** The page of Keyturn's demonstration: it signs in, draws the session's life and lets a visitor play the thief. */
+
+import { bearerOf, send, watch } from './wire.js'; // first: it stands in for fetch before the client is loaded
+import { $, announce, short, span } from './dom.js';
+import { follow, ownFact } from './facts.js';
+import { life } from './life.js';
+import { timeline } from './timeline.js';
+import { showLegend, tell } from './history.js';
+import { decoded, showToken } from './token.js';
+import { devices } from './devices.js';
+import { room } from './room.js';
+import { exfiltrated, unsigned, afterLogout } from './attacks-tokens.js';
+import { replay, twoTabs, lostAnswer } from './attacks-refresh.js';
+import { forgedForm, planted, yourPage } from './attacks-browser.js';
+
+const API = '/demo/me';
+const about = (await send({ path: '/demo/about' })).json;
+const { createClient } = await import(`${about.settings.prefix}/client.js`);
+const client = createClient();
+const story = life(about.settings.access_token_lifetime);
+const list = devices(client);
+/** The page's token: {token, session, generation, since (ms), until (ms)}. */
+let held = null;
+let signingOut = false;
+/** Attacks that wait for the server to tell something: {type, resolve}. */
+let awaited = [];
+
+const draw = timeline(story, about.settings.access_token_lifetime, () => held);
+showLegend();
+prefill();
+setInterval(count, matchMedia('(prefers-reduced-motion: reduce)').matches ? 5000 : 1000);
+room([exfiltrated, replay, twoTabs, lostAnswer, forgedForm, planted, unsigned, afterLogout, yourPage], {
+  about,
+  client,
+  createClient,
+  anchor: () => story.anchor(),
+  token: look,
+  session: () => held?.session ?? '',
+  since: () => held?.since ?? 0,
+  signInAgain,
+  fact: (type) => new Promise((resolve) => awaited.push({ type, resolve })),
+});
+
+client.on('signed-in', async () => {
+  show();
+  announce('Signed in.');
+  await look();
+  list.show();
+});
+client.on('refreshed', () => look());
+client.on('signed-out', ({ elsewhere }) => gone(elsewhere ? 'Signed out in another tab.' : 'Signed out.'));
+client.on('expired', ({ code }) =>
+  gone(code === 'session_ended' ? 'This session was ended. Please sign in again.' : 'Please sign in again.'),
+);
+client.on('error', ({ during }) =>
+  own('retry', `The server could not be asked${during ? ` (${during})` : ''}; the session is kept, and the client tries again.`),
+);
+watch((request) => {
+  if (request.status === 401 && request.path !== API)
+    own('refused', `Refused: ${request.method} ${request.path}${request.code ? `, ${request.code}` : ''}.`);
+});
+
+$('sign-in').addEventListener('submit', (event) => {
+  event.preventDefault();
+  signIn();
+});
+$('sign-out').addEventListener('click', () => signOut(() => client.logout()));
+$('sign-out-everywhere').addEventListener('click', () => signOut(() => client.logoutAll()));
+
+follow((facts) => {
+  for (const fact of facts) {
+    story.add(fact);
+    tell(fact, { ours: story.isOurs(fact), aloud: story.isOurs(fact) && Date.now() - fact.at < 10_000 });
+  }
+  draw();
+  awaited = awaited.filter(({ type, resolve }) => {
+    const fact = facts.find((one) => one.type === type);
+    if (fact) resolve(fact);
+    return !fact;
+  });
+  if (client.state === 'signed-in' && facts.some((fact) => /^Session(Started|Ended)$/.test(fact.type))) list.show();
+});
+await client.resume().catch(() => {
+  $('waiting').textContent = 'The server does not answer. Reload the page to try again.';
+});
+show();
+
+/** Say who is signed in, as far as that is known. */
+function show() {
+  document.body.dataset.state = client.state;
+  $('pill-text').textContent = { unknown: 'One moment', 'signed-in': 'Signed in', 'signed-out': 'Signed out' }[client.state];
+  count();
+}
+
+/** Look at the token in use, as any script could: by seeing what the client sends. */
+async function look() {
+  let me;
+  const token = await bearerOf(API, async () => {
+    me = await (await client.fetch(API)).json();
+  });
+  if (!token || client.state !== 'signed-in') return '';
+  const { claims } = decoded(token);
+  const since = held?.token === token ? held.since : Date.now();
+  held = { token, since, session: claims.sid, generation: claims.gen, until: claims.exp * 1000 };
+  story.follow(claims.sid);
+  if (me.name ?? me.subject) $('hello').textContent = `Signed in as ${me.name ?? me.subject}`;
+  $('fact-session').textContent = short(claims.sid);
+  showToken(token);
+  count();
+  draw();
+  return token;
+}
+
+function count() {
+  const left = held ? (held.until - Date.now()) / 1000 : 0;
+  const newest = held ? Math.max(held.generation, story.newest() ?? 0) : 0;
+  $('fact-generation').textContent = !held
+    ? '–'
+    : newest > held.generation
+      ? `${newest} (this page’s token is of ${held.generation})`
+      : newest;
+  $('fact-left').textContent = left > 0 ? `${span(left)} left` : 'over; the next call renews it';
+  $('timeline-summary').textContent = held
+    ? `Generation ${newest}. The access token has ${span(left)} left.`
+    : 'No session here at the moment.';
+}
+
+function gone(sentence) {
+  const inside = $('hello').closest('.card').contains(document.activeElement);
+  held = null;
+  showToken('');
+  list.clear();
+  show();
+  announce(sentence);
+  $('sign-in-hint').hidden = false;
+  $('sign-in-hint').textContent = sentence;
+  if (inside || signingOut) $('session-title').focus();
+  signingOut = false;
+}
+
+async function signIn() {
+  const form = new FormData($('sign-in'));
+  const fault = $('sign-in-fault');
+  fault.textContent = '';
+  try {
+    await client.login({ username: form.get('username'), password: form.get('password'), remember: form.has('remember') });
+    $('hello').focus();
+  } catch (error) {
+    fault.textContent = error.code === 'invalid_credentials' ? 'The user name or the password is not right.' : error.message;
+    $('password').focus();
+  }
+}
+
+/** Sign in as before if the page knows how, else lead to the form; true where that was done. */
+async function signInAgain() {
+  if (!about.password) {
+    $('username').focus();
+    return false;
+  }
+  await client.login({ username: about.username, password: about.password });
+  await look();
+  return true;
+}
+
+async function signOut(act) {
+  signingOut = true;
+  $('session-fault').textContent = '';
+  try {
+    await act();
+  } catch (error) {
+    signingOut = false;
+    $('session-fault').textContent = `You are still signed in: ${error.message}`;
+  }
+}
+
+function prefill() {
+  if (!about.password) return;
+  $('username').value = about.username;
+  $('password').value = about.password;
+  $('sign-in-hint').hidden = false;
+  $('sign-in-hint').textContent = 'The demonstration made this account. Its password is filled in.';
+}
+
+function own(mark, text) {
+  if (!held) return;
+  const fact = ownFact(mark, text, held.session);
+  story.add(fact);
+  tell(fact, { ours: true, aloud: false });
+}
