@@ -63,13 +63,16 @@ class ConfigFile:
 
     path: Path | None = None
 
-    def load(self, overrides: Mapping[str, Any] = MappingProxyType({})) -> ServerConfig:
+    def load(
+        self, overrides: Mapping[str, Any] = MappingProxyType({}), environment: Mapping[str, str] | None = None
+    ) -> ServerConfig:
         """Read it; ConfigurationError with every fault.
 
         Args:
             overrides: values of the ``[server]`` table that stand above all others.
+            environment: the process's own where left out.
         """
-        return load(self.path, overrides=overrides)
+        return load(self.path, overrides=overrides, environment=environment)
 
 
 def config_option(function: F) -> F:

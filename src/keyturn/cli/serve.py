@@ -13,10 +13,12 @@ import click
 
 from .. import __version__
 from .._colour import drive
-from ..server import logs, remarks, running
+from ..server import demo_settings, logs, remarks, running
 from ..server.config import ServerConfig
+from ..server.demo_page import DemoPage, Visitor
 from ..server.doctor import lost_keys
 from ..server.installation import Installation
+from ..settings import origin_of
 from ._common import ConfigFile, config_option, refuse, say
 
 _HELP: Final = """Serve sign-in, sessions and keys over HTTP.
@@ -32,6 +34,7 @@ SIGTERM or Ctrl-C lets requests under way finish; nobody is signed out by a rest
     keyturn users create ada                    a user, from another terminal
     keyturn serve --config /etc/keyturn.toml    with a configuration
     keyturn serve --workers 4 --port 8080       more processes, another port
+    keyturn serve --demo                        with the page of `keyturn demo`, for this machine only
 """
 
 
@@ -40,36 +43,57 @@ SIGTERM or Ctrl-C lets requests under way finish; nobody is signed out by a rest
 @click.option("--host", metavar="ADDRESS", help="Where to listen.")
 @click.option("--port", type=click.IntRange(0, 65535), metavar="PORT", help="At which port; 0 takes a free one.")
 @click.option("--workers", type=click.IntRange(1, 128), metavar="N", help="How many processes answer.")
-def serve(config: ConfigFile, host: str | None, port: int | None, workers: int | None) -> None:
+@click.option("--demo", is_flag=True, help="Show a page that draws sessions and plays attacks; on this machine only.")
+def serve(config: ConfigFile, host: str | None, port: int | None, workers: int | None, *, demo: bool) -> None:
     """Serve until a signal says to stop."""
     given = {name: value for name, value in (("host", host), ("port", port), ("workers", workers)) if value is not None}
     with running.stopped_in_order():
-        sys.exit(_serve(config, given))
+        sys.exit(_serve(config, given, demo=demo))
 
 
-def _serve(config: ConfigFile, given: dict[str, Any]) -> int:
-    read = config.load(given)
+def _serve(config: ConfigFile, given: dict[str, Any], *, demo: bool) -> int:
+    read = _read(config, given, demo=demo)
     try:
         listening = running.listen(read.host, read.port)
     except OSError as trouble:
         refuse(why_no_port(read.host, read.port, trouble))
     with closing(listening):
         if not read.port:  # the issuer that nobody named has the port in it
-            read = config.load({**given, "port": listening.port})
+            read = _read(config, {**given, "port": listening.port}, demo=demo)
         logs.configure(read.log_format, read.log_level)
-        _welcome(read, listening.address)
-        return running.run(read, listening)
+        return running.run(read, listening, _welcome(read, listening.address, demo=demo))
 
 
-def _welcome(config: ServerConfig, address: str) -> None:
+def _read(config: ConfigFile, given: dict[str, Any], *, demo: bool) -> ServerConfig:
+    read = config.load(given)
+    if not demo:
+        return read
+    if faults := demo_settings.faults(read):
+        refuse(
+            "--demo tells a password and plays attacks: that is for this machine only, and for one worker. Here "
+            f"{', and '.join(faults)}. Leave --demo out, or change that."
+        )
+    lively = demo_settings.lively_environment(os.environ)
+    return read if read.path is not None else config.load(given, lively)
+
+
+def _welcome(config: ServerConfig, address: str, *, demo: bool = False) -> DemoPage | None:
     with closing(Installation(config)) as installation:
         installation.prepare(waiting=lambda why: say(f"Waiting for the database: {why}"))
+        visitor = demo_settings.visitor(installation.accounts) if demo else None
         users = bool(drive(installation.records.accounts(limit=1)))
     lines = [*remarks.welcome(config, version=__version__, address=address, users=users)]
     lines += [f"Mind: {finding.what} {finding.remedy}" for finding in lost_keys(config)]
+    lines += [_invitation(config, visitor)] if demo else []
     with suppress(BrokenPipeError):  # whoever has read the first line may know enough; the server serves all the same
         for line in lines:
             say(line)
+    return DemoPage("serve", visitor) if demo else None
+
+
+def _invitation(config: ServerConfig, visitor: Visitor | None) -> str:
+    who = f"as {visitor.username} with the password {visitor.password}" if visitor else "with one of your accounts"
+    return f"Open {origin_of(config.settings.issuer)}/ and sign in {who}."
 
 
 def why_no_port(host: str, port: int, trouble: OSError) -> str:

@@ -19,12 +19,14 @@ from starlette.routing import BaseRoute
 from .._asgi import App as AsgiApp, Message, Receive, Scope, Send, noted, send_reply
 from .._proxies import read_proxies
 from ..errors import KeyturnError, RequestError, StoreError, kind_and_place
+from ..events import Listener
 from ..http import replies
 from ..messages import Reply
 from ..settings import Settings
 from ..starlette import Keyturn, response_of
 from . import account_routes
 from .config import ServerConfig
+from .demo_page import DemoPage
 from .health import Readiness, Vitals, checks_of, health_routes
 from .installation import Installation
 from .late_sign_ins import ending_late_ones
@@ -58,28 +60,36 @@ class App:
             await self._asgi(scope, receive, send)
 
 
-def build(config: ServerConfig) -> App:
+def build(config: ServerConfig, page: DemoPage | None = None) -> App:
     """Give the application for a configuration; `Installation.prepare` has been called by whoever starts it.
+
+    Args:
+        config: what is served.
+        page: the demonstration's, for this machine only; None for none.
 
     Raises:
         ConfigurationError: with every fault.
     """
     installation = Installation(config, "async")
     metrics = Metrics(installation.chance.clock) if config.metrics else None
-    auth = _keyturn(installation, metrics)
+    auth = _keyturn(installation, metrics, *([page.events.tell] if page else []))
     if metrics is not None:
         metrics.watch(_sources(installation, auth))
     routes = _routes(installation, auth, metrics)
     starlette = Starlette(routes=routes, lifespan=_life(installation), exception_handlers=_handlers(config.settings))
     starlette.router.redirect_slashes = False  # never a redirect: it would be followed with a body, or without one
     auth.install(starlette)
-    names = RouteNames(config.settings, routes)
-    proxies = read_proxies(config.configuration.trusted_proxies)
-    asgi = observed(guarded(starlette, config.settings), names=names, metrics=metrics, proxies=proxies)
+
+    def around(app: AsgiApp) -> AsgiApp:
+        names = RouteNames(config.settings, starlette.routes)
+        proxies = read_proxies(config.configuration.trusted_proxies)
+        return observed(guarded(app, config.settings), names=names, metrics=metrics, proxies=proxies)
+
+    asgi = page.install(starlette, auth, around) if page else around(starlette)
     return App(asgi, auth, installation)
 
 
-def _keyturn(installation: Installation, metrics: Metrics | None) -> Keyturn:
+def _keyturn(installation: Installation, metrics: Metrics | None, *more: Listener) -> Keyturn:
     config, colour = installation.config, installation.store.colour
     late = ending_late_ones(
         installation.records,
@@ -94,7 +104,7 @@ def _keyturn(installation: Installation, metrics: Metrics | None) -> Keyturn:
         users=installation.users,
         throttle=installation.throttle,
         clients=installation.clients,
-        listeners=[watching(metrics, colour), late],
+        listeners=[watching(metrics, colour), late, *more],
         trusted_proxies=config.configuration.trusted_proxies,
         chance=installation.chance,
     )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -13,13 +15,16 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from .._asgi import App
 from .._build import Chance, random_bytes, utc_now
 from ..events import Event
 from ..settings import Settings
 from ..starlette import Keyturn
 from ..stores.sqlite import SqliteStore
 from ..users import Principal
+from .demo_events import MOST_EVENTS
 from .demo_page import DemoPage, Visitor
+from .demo_settings import LIVELY
 from .passwords import SALT_BYTES, is_password, password_hash
 
 SUBJECT: Final = "user-1"
@@ -85,16 +90,25 @@ class Demo:
         auth: Keyturn in it.
         store: where its sessions are; to be closed in the end.
         clock: the server's own.
-        events: what Keyturn has told, in order.
+        events: what Keyturn has told, in order; the newest of it.
         page: the page behind it.
     """
 
-    app: Starlette
+    app: App
     auth: Keyturn
     store: SqliteStore
     clock: TravellingClock
-    events: list[Event]
+    events: deque[Event]
     page: DemoPage
+
+    @contextmanager
+    def goes_on(self) -> Generator[None]:
+        """After the story: in the present, at a pace that can be watched, with a page that begins empty."""
+        self.clock.come_home()
+        self.page.events.forget()
+        settings = Settings.from_mapping({"profile": "development", "issuer": self.auth.settings.issuer, **LIVELY})
+        with self.auth.override(settings=settings):
+            yield
 
 
 def build(folder: Path, address: str, password: str) -> Demo:
@@ -109,7 +123,7 @@ def build(folder: Path, address: str, password: str) -> Demo:
     # The story begins yesterday and ends in the present, so that the server which goes on is right about the time.
     clock.travel(-timedelta(days=1))
     store = SqliteStore(folder / "demo.db")
-    events: list[Event] = []
+    events: deque[Event] = deque(maxlen=MOST_EVENTS)
     page = DemoPage("demo", Visitor(username=USERNAME, password=password))
     auth = Keyturn(
         Settings(profile="development", issuer=address),
@@ -119,9 +133,9 @@ def build(folder: Path, address: str, password: str) -> Demo:
         listeners=[events.append, page.events.tell],
         chance=Chance(clock=clock),
     )
-    app = Starlette(routes=[Route(ME, _me(auth)), *page.routes(auth)])
+    app = Starlette(routes=[Route(ME, _me(auth))])
     auth.install(app)
-    return Demo(app=app, auth=auth, store=store, clock=clock, events=events, page=page)
+    return Demo(app=page.install(app, auth), auth=auth, store=store, clock=clock, events=events, page=page)
 
 
 def _me(auth: Keyturn) -> Callable[[Request], Any]:

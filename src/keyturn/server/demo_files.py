@@ -7,6 +7,7 @@ from hashlib import sha256
 from importlib.resources import files
 from typing import Final
 
+from .._client_files import is_held
 from ..messages import Reply, Request
 
 #: The page itself.
@@ -54,13 +55,6 @@ def page_file(request: Request, name: str) -> Reply | None:
     body = found.read_bytes()
     tag = f'"{sha256(body).hexdigest()[:32]}"'
     headers = (("ETag", tag), *_HEADERS)
-    if _has(request, tag):
+    if is_held(request.header_values(b"if-none-match"), tag):
         return Reply(status=304, headers=headers)
     return Reply(status=200, headers=(("Content-Type", media_type), *headers), body=body)
-
-
-def _has(request: Request, tag: str) -> bool:
-    known = [
-        part.strip().removeprefix("W/") for line in request.header_values(b"if-none-match") for part in line.split(",")
-    ]
-    return tag in known or "*" in known

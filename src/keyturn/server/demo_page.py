@@ -1,29 +1,34 @@
 """The demonstration's page and the routes behind it: what happens, drawn as it happens, and a thief to be played.
 
-It tells a password and plays attacks, so it is for one person at the machine itself; `faults` says where it may be.
+It tells a password and plays attacks, so it is for one person at the machine itself; `demo_settings` says where it may be.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Final, Literal
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 import anyio
+from starlette.applications import Starlette
 from starlette.routing import Route
 
+from .._asgi import App as AsgiApp, Receive, Scope, Send
 from ..errors import RequestError
 from ..http import replies
 from ..messages import Reply
-from ..settings import Settings, is_loopback
+from ..settings import Settings
 from ..starlette import Keyturn
 from .demo_door import Asked, Door
 from .demo_events import EventRing
 from .demo_files import INDEX, page_file
 from .demo_line import LINE
+from .demo_losing import LossyLine
+from .demo_stranger import is_strange, stranger, watched
+from .demo_thief import Thief
 
 #: How long a question for news is held open at most; browsers and proxies wait longer.
 LONGEST_WAIT_SECONDS: Final = 20.0
@@ -73,9 +78,35 @@ class DemoPage:
         self.events = events or EventRing()
         self._waiting = 0
 
-    def routes(self, auth: Keyturn) -> Sequence[Route]:
-        """Give the routes, to be mounted at the root."""
+    def install(self, app: Starlette, auth: Keyturn, around: Callable[[AsgiApp], AsgiApp] = lambda app: app) -> AsgiApp:
+        """Bring the routes into an application; give what is to be served instead of it.
 
+        Args:
+            app: with `auth` installed in it.
+            auth: whose sessions are shown.
+            around: puts the server's own layers around the application; the demonstration's stands outside of them.
+        """
+
+        async def network(scope: Scope, receive: Receive, send: Send) -> None:
+            await inner(scope, receive, send)
+
+        line = LossyLine(auth, self.events)
+        app.router.routes += self._routes(auth, Thief(network, auth), line)
+        inner = around(app)  # it knows the routes now
+
+        async def layer(scope: Scope, receive: Receive, send: Send) -> None:
+            if scope["type"] != "http":
+                await inner(scope, receive, send)
+            elif (session_id := line.takes(scope)) is not None:
+                await line.lose(inner, session_id, scope, receive, send)
+            elif is_strange(scope, auth.settings):
+                await watched(inner, auth, self.events, scope, receive, send)
+            else:
+                await inner(scope, receive, send)
+
+        return layer
+
+    def _routes(self, auth: Keyturn, thief: Thief, line: LossyLine) -> Sequence[Route]:
         async def me(asked: Asked) -> Reply:
             claims = await auth.required(asked.native)
             return replies.json_reply({"subject": claims.subject, "name": claims.extra.get("name")})
@@ -83,11 +114,18 @@ class DemoPage:
         async def about(_asked: Asked) -> Reply:
             return replies.json_reply(self._about(auth.settings))
 
+        async def evil(asked: Asked) -> Reply:
+            return stranger(asked.request, auth.settings)
+
         return [
             Route("/", Door(auth, {"GET": _file}, page=True)),
             Route("/demo/about", Door(auth, {"GET": about})),
             Route("/demo/events", Door(auth, {"GET": self._events})),
             Route("/demo/me", Door(auth, {"GET": me})),
+            Route("/demo/thief/copy", Door(auth, {"POST": thief.copy})),
+            Route("/demo/thief/replay", Door(auth, {"POST": thief.replay})),
+            Route("/demo/lose", Door(auth, {"POST": line.ask})),
+            Route("/demo/evil", Door(auth, {"GET": evil}, page=True)),
             Route("/demo/{name}", Door(auth, {"GET": _file}, page=True)),
         ]
 
@@ -143,21 +181,3 @@ def _number(query: Mapping[str, Sequence[str]], name: str) -> int | None:
 def _seconds(duration: timedelta) -> float:
     seconds = duration.total_seconds()
     return int(seconds) if seconds.is_integer() else seconds
-
-
-def faults(issuer: str, host: str, workers: int) -> Sequence[str]:
-    """Say why the page must not be shown there; empty where it may.
-
-    Args:
-        issuer: the URL of the service.
-        host: the address it listens at.
-        workers: how many processes answer.
-    """
-    found = []
-    if not is_loopback(urlsplit(issuer).hostname):
-        found.append(f"the issuer is {issuer}")
-    if not is_loopback(host):
-        found.append(f"it would listen at {host}")
-    if workers > 1:
-        found.append(f"{workers} workers would each know a part of what happens")
-    return found

@@ -21,6 +21,8 @@ from ..errors import KeyturnError, kind_and_place
 from . import logs
 from .app import App, build
 from .config import ServerConfig
+from .demo_line import DemoProtocol
+from .demo_page import DemoPage
 from .limited import LimitedProtocol
 from .room import BACKLOG, raise_limit
 from .serving import tcp_socket
@@ -94,17 +96,19 @@ def _opened(one: socket.socket, place: tuple[Any, ...]) -> socket.socket:
     return one
 
 
-def run(config: ServerConfig, listening: Listening) -> int:
+def run(config: ServerConfig, listening: Listening, page: DemoPage | None = None) -> int:
     """Serve until a signal says to stop; give the exit code.
 
     Args:
         config: what is served.
         listening: the open ports; closed at the end.
+        page: the demonstration's, where there is one worker; None for none.
     """
     raise_limit()
-    serve = _run_here if config.workers == 1 else _run_workers
     with purging(config):
-        return serve(config, listening.sockets)
+        if config.workers == 1:
+            return _run_here(config, listening.sockets, page)
+        return _run_workers(config, listening.sockets)
 
 
 def uvicorn_config(config: ServerConfig, app: Any) -> uvicorn.Config:
@@ -128,8 +132,11 @@ def uvicorn_config(config: ServerConfig, app: Any) -> uvicorn.Config:
     return uvicorn.Config(app, **{name: value for name, value in wanted.items() if name in known})
 
 
-def _run_here(config: ServerConfig, listening: Sequence[socket.socket]) -> int:
-    server = uvicorn.Server(uvicorn_config(config, partial(build, config)))
+def _run_here(config: ServerConfig, listening: Sequence[socket.socket], page: DemoPage | None) -> int:
+    settings = uvicorn_config(config, partial(build, config, page))
+    if page is not None:
+        settings.http = DemoProtocol
+    server = uvicorn.Server(settings)
     server.run(sockets=list(listening))
     return 0
 
