@@ -58,11 +58,11 @@ class ClientTab:
 
     def call(self, path: str = "/me", **init: Any) -> int:
         """Call the application's API and give the status."""
-        return int(self.do("status(...given)", [path, init]))
+        return int(self.do("call(...given)", [path, init]))
 
     def calls(self, name: str, many: int) -> None:
         """Begin many calls at once; their outcome is a list of statuses, and of codes where one was rejected."""
-        each = "status('/me').catch(error => error.code ?? String(error))"
+        each = "call('/me').catch(error => error.code ?? String(error))"
         self.begin(name, f"Promise.all(Array.from({{length: given}}, () => {each}))", many)
 
     @property
