@@ -1,157 +1,148 @@
 // Calls with the session's access token: fresh before they are sent, repeated where the server wants a newer one.
 
-import { KeyturnError } from './client-errors.js';
-import { codeOf, nextMove, refusalOf } from './client-rules.js';
-import { isSignedIn } from './client-session.js';
-import { ask, errorOf, unless } from './client-wire.js';
+/** @import { Answer, Client, Here, Known, Session } from './client-types.js' */
 
-/** @typedef {import('./client-session.js').Session} Session */
-/** @typedef {import('./client-session.js').SignedIn} SignedIn */
-/** @typedef {import('./client-session.js').Known} Known */
-/** @typedef {import('./client-wire.js').Platform} Platform */
+import { codeOf, nextMove } from './client-rules.js';
+import { ask, KeyturnError, unless } from './client-wire.js';
 
-// For the body of a refusal; without it the refusal is the caller's.
-const PATIENCE = 10_000;
+/** @param {Here} here @param {Session} session @returns {Omit<Client, 'state' | 'websocket' | 'on' | 'close'>} */
+export function makeCalls(here, session) {
+  const { fetch, now, routes, origins, origin, base } = here;
+  const { locked, leave, hush, obtain, refresh, current } = session;
+  const home = new URL(routes);
 
-/**
- * Send something with the current token, and again with a newer one where that may help; never as another session.
- *
- * @template {{status: number, ok: boolean}} Answer
- * @param {Session} session
- * @param {AbortSignal} signal
- * @param {{
- *   now: () => number,
- *   send: (known: Known) => Promise<Answer>,
- *   refusal: (answer: Answer) => Promise<string | undefined>,
- * }} call
- * @returns {Promise<Answer>}
- */
-async function persist(session, signal, { now, send, refusal }) {
-  let known = session.current();
-  if (known.state === 'unknown') await session.ensure(known);
-  known = session.current();
-  const { sessionId } = known;
-  if (isSignedIn(known) && known.until <= now()) await session.ensure(known);
-  for (let repeats = 0; ; repeats++) {
-    signal.throwIfAborted();
-    known = session.current();
-    if (known.sessionId !== sessionId) throw new KeyturnError(known.sessionId ? 'session_changed' : 'signed_out');
-    const answer = await send(known);
-    if (answer.ok) known.used = true;
-    if (answer.status !== 401 || !isSignedIn(known)) return answer;
-    const code = await refusal(answer);
-    const newer = session.current() !== known;
-    const move = nextMove({ code, repeats, newer, age: now() - known.from, life: known.until - known.from });
-    if (move === 'refresh') await session.ensure(known);
-    if (move === 'give' || !isSignedIn(session.current())) return answer;
-  }
-}
-
-/**
- * @param {Session} session
- * @param {string} base
- * @param {ReadonlySet<string>} origins
- * @param {Platform} platform
- */
-export function makeFetch(session, base, origins, platform) {
-  const { now } = platform;
-  const home = new URL(base).hostname;
-
-  /** @param {string} url */
-  const listed = (url) => origins.has(new URL(url).origin);
-
-  /** @param {Response} response @returns {Promise<string | undefined>} */
-  async function refusal(response) {
-    const challenge = response.headers.get('WWW-Authenticate');
-    if (response.url && !listed(response.url)) return undefined;
-    const late = new AbortController();
-    const timer = platform.setTimeout(() => late.abort(), PATIENCE);
-    const body = await unless(late.signal, response.clone().json()).catch(() => undefined);
-    platform.clearTimeout(timer);
-    return refusalOf(body, challenge);
+  /**
+   * Send something with the current token, and again with a newer one where that may help; never as another session.
+   *
+   * @template {Answer} T
+   * @param {(known: Known) => Promise<T>} send
+   */
+  async function persist(send) {
+    const before = current();
+    let known = await session.fresh();
+    const { session_id } = known;
+    if (before.session_id && !session_id) throw new KeyturnError('signed_out');
+    for (let repeats = 0; ; repeats++) {
+      const answer = await send(known);
+      if (answer.ok && known.session_id) known.used = true;
+      const move = nextMove(answer, known, current(), now(), repeats);
+      if (move === 'refresh') await refresh(known);
+      known = current();
+      if (move === 'give' || !known.session_id) return answer;
+      if (known.session_id !== session_id) throw new KeyturnError('session_changed');
+    }
   }
 
-  /** @param {RequestInfo | URL} input @param {RequestInit} [init] @returns {Promise<Response>} */
-  return async function fetch(input, init) {
-    const outer = session.signal();
-    const given = input instanceof Request ? input : undefined;
-    const url = new URL(given ? given.url : String(input), platform.base);
-    if (!listed(url.href)) return platform.fetch(input, init);
-    const named = init?.credentials ?? (given?.credentials === 'same-origin' ? undefined : given?.credentials);
-    const credentials = named ?? (url.hostname === home ? 'include' : 'same-origin');
-    const request = new Request(given ?? url, { ...init, credentials });
-    if (request.headers.has('Authorization')) return platform.fetch(request);
-    const signal = AbortSignal.any([request.signal, outer]);
-    /** @param {Known} known */
-    const send = ({ token }) => {
-      const copy = request.clone();
-      if (token) copy.headers.set('Authorization', `Bearer ${token}`);
-      return platform.fetch(copy, { signal });
-    };
-    return unless(signal, persist(session, signal, { now, send, refusal }));
+  /** The same for Keyturn's own routes, and for who is signed in.
+   * @param {(token?: string, session_id?: string) => Promise<any>} send */
+  async function own(send) {
+    /** @type {Answer & {body?: any}} */
+    const answer = await persist(async ({ access_token, session_id }) => {
+      if (!session_id) throw new KeyturnError('signed_out');
+      return send(access_token, session_id).then((body) => ({ ok: true, body }), (error) => error);
+    });
+    if (!answer.ok) throw answer;
+    return answer.body;
+  }
+
+  /** @param {string} path @param {string} [method] */
+  function api(path, method = 'GET') {
+    const signal = AbortSignal.any([session.signal()]);
+    return unless(signal, own((token) => ask(here, path, { method, token, signal })));
+  }
+
+  /** The same for what changes the session, while no tab refreshes; it is not given up with the session.
+   * @param {(token?: string) => Promise<any>} send */
+  const change = (send) =>
+    own((token, before) =>
+      locked(async () => {
+        const { session_id, access_token } = current();
+        if (session_id !== before) throw new KeyturnError('session_changed');
+        return send(access_token);
+      }),
+    );
+
+  async function resume() {
+    const known = current();
+    if (!known.session_id) await refresh(known);
+    return current().state === 'signed-in';
+  }
+
+  return {
+    resume,
+
+    login: ({ clientId, deviceName, ...rest }) =>
+      locked(async () => {
+        const json = { ...rest, client_id: clientId, device_name: deviceName, transport: 'cookie' };
+        await obtain('login', { json }, async ({ access_token: token }) => {
+          // Better to know now than with the first call whether cookies come back from another site.
+          if (home.origin !== origin) await ask(here, 'session', { method: 'GET', token }).catch(blocked);
+          return true;
+        });
+        const { session_id: sessionId = '', scope = '' } = /** @type {any} */ (current());
+        return { sessionId, scope };
+      }),
+
+    logout() {
+      hush();
+      return locked(async () => {
+        await ask(here, 'logout', { token: current().access_token });
+        leave();
+      });
+    },
+
+    logoutAll() {
+      hush();
+      return change(async (token) => {
+        const { ended } = await ask(here, 'logout-all', { token });
+        leave();
+        return ended;
+      });
+    },
+
+    session: async () => ((await resume()) ? api('session') : null),
+
+    sessions: async () => (await api('sessions')).sessions,
+
+    async endSession(id) {
+      await api(`sessions/${encodeURIComponent(id)}`, 'DELETE');
+      if (id === current().session_id) leave();
+    },
+
+    endOtherSessions: async () => (await api('sessions', 'DELETE')).ended,
+
+    stepUp: (json) => change((token) => obtain('step-up', { token, json })),
+
+    async fetch(input, init) {
+      const outer = session.signal();
+      const given = /** @type {Partial<Request>} */ (input);
+      const url = new URL(given.url ?? `${input}`, base);
+      if (!origins.has(url.origin)) return fetch(input, init);
+      const usual = url.hostname === home.hostname ? 'include' : 'same-origin';
+      const named = given.credentials === 'same-origin' ? undefined : given.credentials;
+      const request = new Request(given.url ? input : url, { credentials: named ?? usual, ...init });
+      if (request.headers.has('Authorization')) return fetch(request);
+      const signal = AbortSignal.any([request.signal, outer]);
+
+      const { response } = await unless(
+        signal,
+        persist(async ({ access_token }) => {
+          const copy = request.clone();
+          if (access_token) copy.headers.set('Authorization', `Bearer ${access_token}`);
+          const response = await fetch(copy, { signal });
+          const { status, ok, headers } = response;
+          // Where it was redirected to may be anybody's.
+          const ours = status === 401 && origins.has(new URL(response.url || url).origin);
+          const code = ours ? codeOf(await response.clone().json().catch(() => {}), headers.get('WWW-Authenticate')) : undefined;
+          return { response, status, ok, code };
+        }),
+      );
+      return response;
+    },
   };
 }
 
-/**
- * @param {Session} session
- * @param {string} base
- * @param {Platform} platform
- */
-export function makeApi(session, base, platform) {
-  const { now } = platform;
-
-  /**
-   * Ask one of Keyturn's own routes as the user who is signed in.
-   *
-   * @param {string} method
-   * @param {string} path
-   * @returns {Promise<any>} the body
-   */
-  async function api(method, path) {
-    const signal = session.signal();
-    /** @param {Known} known */
-    const send = ({ token }) => ask(platform, base + path, { method, token, signal });
-    return unless(signal, checked(signal, send));
-  }
-
-  /**
-   * The same, for what changes the session: while no other tab refreshes.
-   *
-   * @param {string} path
-   * @param {object} json
-   * @param {(reply: import('./client-wire.js').Reply, from: number) => void} done
-   */
-  async function change(path, json, done) {
-    // Not given up with the session's work: what is waited for here may be its very end.
-    const { signal } = new AbortController();
-    /** @param {Known} known */
-    const send = (known) =>
-      session.locked(async () => {
-        const { sessionId, token } = session.current();
-        if (sessionId !== known.sessionId) throw new KeyturnError(sessionId ? 'session_changed' : 'signed_out');
-        const from = now();
-        const reply = await ask(platform, base + path, { token, json });
-        if (reply.ok) done(reply, from);
-        return reply;
-      });
-    return checked(signal, send);
-  }
-
-  /** @param {AbortSignal} signal @param {(known: Known) => Promise<import('./client-wire.js').Reply>} send */
-  async function checked(signal, send) {
-    const reply = await persist(session, signal, {
-      now,
-      /** @param {import('./client-wire.js').Reply} reply */
-      refusal: async ({ body }) => codeOf(body),
-      /** @param {Known} known */
-      send: (known) => {
-        if (!isSignedIn(known)) throw new KeyturnError('signed_out');
-        return send(known);
-      },
-    });
-    if (!reply.ok) throw errorOf(reply);
-    return reply.body;
-  }
-
-  return { api, change };
+/** @param {KeyturnError} error */
+function blocked({ code }) {
+  if (/^(binding_mismatch|token_missing)$/.test(code)) throw new KeyturnError('cookies_blocked');
 }

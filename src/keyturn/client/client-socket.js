@@ -1,56 +1,38 @@
 // WebSockets that live as long as the session.
 
-import { KeyturnError } from './client-errors.js';
-import { isSignedIn } from './client-session.js';
+/** @import { Client, Here, Session } from './client-types.js' */
+
+import { KeyturnError } from './client-wire.js';
 
 // What the server closes with when a session is over.
 const UNAUTHORIZED = 4401;
 
-/**
- * @param {import('./client-session.js').Session} session
- * @param {ReadonlySet<string>} origins
- * @param {import('./client-wire.js').Platform} platform
- * @param {(type: string, detail: object) => void} emit
- */
-export function makeWebsocket(session, origins, platform, emit) {
-  /**
-   * @param {string | URL} url
-   * @param {{renew?: (socket: WebSocket, token: string) => void}} [options]
-   * @returns {Promise<WebSocket>}
-   */
-  return async function websocket(url, { renew } = {}) {
-    const target = new URL(url, platform.base);
-    target.protocol = target.protocol.replace(/^http/, 'ws');
-    const { origin } = new URL(target.href.replace(/^ws/, 'http'));
-    if (!origins.has(origin)) throw new TypeError(`${origin} is not one of the origins that may see the access token`);
-    let known = session.current();
-    if (known.state === 'unknown') await session.ensure(known);
-    known = session.current();
-    if (isSignedIn(known) && known.until <= platform.now()) await session.ensure(known);
-    known = session.current();
-    if (!isSignedIn(known)) throw new KeyturnError('signed_out');
-    const { sessionId } = known;
-    let { token } = known;
-    const socket = new platform.WebSocket(target.href, token ? ['keyturn', token] : ['keyturn']);
+/** @param {Here} here @param {Session} session @returns {Client['websocket']} */
+export const makeWebsocket = ({ WebSocket, base, origins, sockets, safely }, { fresh, current, plan }) =>
+  async function websocket(url, { renew } = {}) {
+    const { href } = new URL(url, base);
+    const { origin } = new URL(href.replace(/^ws/, 'http'));
+    if (!origins.has(origin)) throw new TypeError(`${origin} may not see the access token`);
+    let { access_token: token, session_id } = await fresh();
+    if (!session_id) throw new KeyturnError('signed_out');
+    const socket = new WebSocket(href.replace(/^http/, 'ws'), token ? ['keyturn', token] : ['keyturn']);
 
-    /** @param {import('./client-rules.js').Known} next */
-    const follow = (next) => {
-      if (next.sessionId !== sessionId) {
-        session.followers.delete(follow);
-        socket.close(UNAUTHORIZED, 'signed_out');
-      } else if (renew && next.token && next.token !== token && socket.readyState === 1) {
-        token = next.token;
-        try {
-          renew(socket, token);
-        } catch (error) {
-          emit('error', { error, during: 'renew' });
+    const follower = {
+      renews: !!renew,
+      follow() {
+        const known = current();
+        if (known.session_id !== session_id) {
+          sockets.delete(follower);
+          socket.close(UNAUTHORIZED, 'signed_out');
+        } else if (renew && known.access_token && known.access_token !== token && socket.readyState === 1) {
+          token = known.access_token;
+          safely(renew, socket, token);
         }
-      }
+      },
     };
-    session.followers.set(follow, !!renew);
-    session.plan();
-    socket.addEventListener('open', () => follow(session.current()));
-    socket.addEventListener('close', () => session.followers.delete(follow));
+    sockets.add(follower);
+    plan();
+    socket.addEventListener('open', follower.follow);
+    socket.addEventListener('close', () => sockets.delete(follower));
     return socket;
   };
-}

@@ -1,76 +1,53 @@
 // What tabs of one origin share: a lock, and a channel.
 
-import { readMessage, written } from './client-rules.js';
+/** @import { Here, Message, Tabs } from './client-types.js' */
 
-/** @typedef {import('./client-rules.js').Message} Message */
+import { isMessage } from './client-rules.js';
 
 // A tab that holds the lock and hangs must not hold up the others for good.
 const PATIENCE = 10_000;
-const BUSY = Symbol('busy');
 
-/**
- * @param {string} name of the lock and the channel
- * @param {import('./client-wire.js').Platform} platform
- * @param {(message: Message) => void} hear
- */
-export function joinTabs(name, platform, hear) {
-  const { locks } = platform;
-  const channel = opened(name, platform);
-  if (channel) {
-    channel.onmessage = ({ data }) => {
-      const message = readMessage(data);
-      if (message) hear(message);
-    };
-  }
-  /** @type {Promise<unknown>} */
+/** @param {Here} here @param {(message: Message) => void} hear @returns {Tabs} */
+export function joinTabs({ lock, locks, BroadcastChannel, setTimeout, clearTimeout }, hear) {
+  /** @type {Promise<any>} */
   let last = Promise.resolve();
-
-  /** @param {Message} message @returns {boolean} whether anybody could hear it */
-  function tell(message) {
-    try {
-      channel?.postMessage(written(message));
-    } catch {
-      return false; // closed
-    }
-    return !!channel;
-  }
-
-  /**
-   * Do something while no other tab does. Without locks: while nothing else here does.
-   *
-   * @template T
-   * @param {(waited: boolean) => Promise<T>} work is told whether somebody else was at it
-   * @returns {Promise<T>}
-   */
-  async function locked(work) {
-    let began = false;
-    /** @param {boolean} waited */
-    const begin = (waited) => {
-      began = true;
-      platform.clearTimeout(timer);
-      return work(waited);
-    };
-    const patience = new AbortController();
-    const timer = platform.setTimeout(() => patience.abort(), PATIENCE);
-    try {
-      if (!locks) return await (last = last.then(() => begin(false), () => begin(false)));
-      const done = await locks.request(name, { ifAvailable: true }, (lock) => (lock ? begin(false) : BUSY));
-      if (done !== BUSY) return /** @type {T} */ (done);
-      return await locks.request(name, { signal: patience.signal }, () => begin(true));
-    } catch (error) {
-      if (began) throw error;
-      return begin(true); // not granted in time, or not at all (a sandboxed frame)
-    }
-  }
-
-  return { tell, locked, close: () => channel?.close() };
-}
-
-/** @param {string} name @param {import('./client-wire.js').Platform} platform */
-function opened(name, platform) {
+  /** @type {Pick<BroadcastChannel, 'postMessage' | 'onmessage' | 'close'> | undefined} */
+  let channel;
   try {
-    return platform.BroadcastChannel && new platform.BroadcastChannel(name);
+    channel = BroadcastChannel && new BroadcastChannel(lock);
   } catch {
-    return undefined;
+    // not where cookies are blocked
   }
+  if (channel) channel.onmessage = ({ data }) => isMessage(data) && hear(data);
+
+  return {
+    async locked(work) {
+      let began = false;
+      const patience = new AbortController();
+      const timer = setTimeout(() => patience.abort(), PATIENCE);
+      /** @param {boolean} waited */
+      const begin = (waited) => {
+        began = true;
+        clearTimeout(timer);
+        return work(waited);
+      };
+      try {
+        if (!locks) return await (last = last.catch(() => {}).then(() => begin(false)));
+        const done = await locks.request(lock, { ifAvailable: true }, (free) => free && begin(false));
+        if (began) return /** @type {any} */ (done);
+        return await locks.request(lock, patience, () => begin(true)); // as long as its signal
+      } catch (error) {
+        if (began) throw error;
+        return begin(true); // not granted in time, or not at all (a sandboxed frame)
+      }
+    },
+    tell(message) {
+      channel?.postMessage({ keyturn: 1, ...message });
+      return !!channel;
+    },
+    close() {
+      channel?.close();
+      channel = undefined;
+    },
+  };
 }

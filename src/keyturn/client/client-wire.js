@@ -1,109 +1,70 @@
 // Keyturn's own routes: one request, one answer, within ten seconds.
 
-import { KeyturnError } from './client-errors.js';
-import { codeOf, secondsOf } from './client-rules.js';
+/** @import { Ask, Here } from './client-types.js' */
 
-/**
- * What a client needs of its surroundings.
- *
- * @typedef {object} Platform
- * @property {(input: RequestInfo | URL, init?: RequestInit) => Promise<Response>} fetch
- * @property {() => number} now milliseconds, of a clock that only goes forward
- * @property {(run: () => void, ms: number) => any} setTimeout
- * @property {(timer: any) => void} clearTimeout
- * @property {Pick<LockManager, 'request'> | undefined} locks
- * @property {(new (name: string) => Pick<BroadcastChannel, 'postMessage' | 'onmessage' | 'close'>) | undefined} BroadcastChannel
- * @property {new (url: string | URL, protocols?: string[]) => WebSocket} WebSocket
- * @property {() => number} random
- * @property {EventTarget | undefined} events of online, pageshow and visibilitychange
- * @property {() => boolean} visible
- * @property {string | undefined} origin of the page
- * @property {string | undefined} base what relative addresses are relative to
- */
-
-/** @typedef {{status: number, ok: boolean, body: any, retryAfter: number | undefined}} Reply */
+import { codeOf } from './client-rules.js';
 
 const PATIENCE = 10_000;
+const HOUR = 3600;
 
 /**
- * Wait for a promise, but no longer than until the signal is given.
- *
- * @template T
- * @param {AbortSignal} signal
- * @param {Promise<T>} promise
- * @returns {Promise<T>}
+ * What went wrong, by a stable code: the server's, or `network`, `timeout`, `bad_answer`, `signed_out`,
+ * `session_changed`, `cookies_blocked`. Holds no token and no password.
  */
-export function unless(signal, promise) {
-  return new Promise((resolve, reject) => {
+export class KeyturnError extends Error {
+  /** @param {string} code @param {number} [status] @param {number} [retryAfter] seconds that the server asks to wait @param {string} [detail] */
+  constructor(code, status, retryAfter, detail = `Keyturn: ${code}`) {
+    super(detail);
+    this.name = 'KeyturnError';
+    this.code = code;
+    this.status = status;
+    this.retryAfter = retryAfter;
+  }
+}
+
+/** Wait for a promise, but no longer than until the signal.
+ * @template T @param {AbortSignal} signal @param {Promise<T>} promise @returns {Promise<T>} */
+export const unless = (signal, promise) =>
+  new Promise((resolve, reject) => {
     const stop = () => reject(signal.reason);
-    const done = () => signal.removeEventListener('abort', stop);
     if (signal.aborted) stop();
     signal.addEventListener('abort', stop);
-    promise.then(resolve, reject).finally(done);
+    promise.then(resolve, reject);
   });
-}
 
-/**
- * Ask one of Keyturn's own routes.
- *
- * @param {Platform} platform
- * @param {string} url
- * @param {{method?: string, token?: string | null, json?: object, signal?: AbortSignal}} [how]
- * @returns {Promise<Reply>} whatever the server answered
- * @throws {KeyturnError} `network` or `timeout`
- */
-export async function ask(platform, url, { method = 'POST', token, json, signal } = {}) {
+/** Give the body of a good answer; all others are errors.
+ * @param {Here} here @param {string} path @param {Ask} [how] @returns {Promise<any>} */
+export async function ask({ fetch, setTimeout, clearTimeout, routes, life }, path, { method = 'POST', token, json, signal = life.signal } = {}) {
   const patience = new AbortController();
-  const timer = platform.setTimeout(() => patience.abort(new KeyturnError('timeout')), PATIENCE);
-  const either = signal ? AbortSignal.any([patience.signal, signal]) : patience.signal;
-  /** @type {Record<string, string>} */
-  const headers = {};
-  if (token) headers.Authorization = `Bearer ${token}`;
-  if (json) headers['Content-Type'] = 'application/json';
-  const body = json && JSON.stringify(json);
+  const timer = setTimeout(() => patience.abort(new KeyturnError('timeout')), PATIENCE);
+  const either = AbortSignal.any([patience.signal, life.signal, signal]);
+  const sent = fetch(routes + path, {
+    method,
+    headers: {
+      ...(token && { Authorization: `Bearer ${token}` }),
+      ...(json && { 'Content-Type': 'application/json' }),
+    },
+    body: json && JSON.stringify(json),
+    signal: either,
+    credentials: 'include',
+    redirect: 'error',
+    cache: 'no-store',
+  });
   try {
-    return await unless(
-      either,
-      read(
-        platform.fetch(url, {
-          method,
-          headers,
-          body,
-          signal: either,
-          credentials: 'include',
-          redirect: 'error',
-          cache: 'no-store',
-        }),
-      ),
-    );
+    return await unless(either, sent.then(read));
   } catch (error) {
-    throw error instanceof KeyturnError ? error : new KeyturnError('network', { cause: error });
+    throw error instanceof KeyturnError ? error : new KeyturnError('network');
   } finally {
-    platform.clearTimeout(timer);
+    clearTimeout(timer);
   }
 }
 
-/** @param {Promise<Response>} sent @returns {Promise<Reply>} */
-async function read(sent) {
-  const response = await sent;
-  const { status, ok } = response;
-  const retryAfter = secondsOf(response.headers.get('Retry-After'));
-  return { status, ok, body: parsed(await response.text()), retryAfter };
-}
-
-/** @param {string} text */
-function parsed(text) {
-  try {
-    return JSON.parse(text);
-  } catch {
-    // What the parser has to say quotes what it could not read.
-    return undefined;
-  }
-}
-
-/** @param {Reply} reply */
-export function errorOf({ status, ok, body, retryAfter }) {
-  const code = ok ? undefined : codeOf(body);
-  const detail = code && typeof body.detail === 'string' ? body.detail.slice(0, 500) : undefined;
-  return new KeyturnError(code ?? 'bad_answer', { status, retryAfter, detail });
+/** @param {Response} response */
+async function read(response) {
+  // (What the parser has to say quotes what it could not read.)
+  const body = await response.json().catch(() => {});
+  const { status, ok, headers } = response;
+  if (ok) return body;
+  const retryAfter = Math.min(+(headers.get('Retry-After') ?? 0), HOUR) || undefined;
+  throw new KeyturnError(codeOf(body) ?? 'bad_answer', status, retryAfter, body?.detail);
 }

@@ -7,119 +7,84 @@
  *     const answer = await client.fetch('/api/orders');
  */
 
-import { makeAccount } from './client-account.js';
-import { makeFetch } from './client-calls.js';
+/** @import { Client, Emit, Here, Options, Platform } from './client-types.js' */
+
+import { makeCalls } from './client-calls.js';
 import { openSession } from './client-session.js';
 import { makeWebsocket } from './client-socket.js';
 
-export { KeyturnError } from './client-errors.js';
-
-/** @typedef {import('./client-account.js').Credentials} Credentials */
-/** @typedef {import('./client-wire.js').Platform} Platform */
+export { KeyturnError } from './client-wire.js';
 
 /**
- * @typedef {object} Options
- * @property {string | URL} [baseUrl] where Keyturn's routes are; the folder that this file came from, if nothing is said
- * @property {Array<string | URL>} [origins] which origins may see the access token; that of `baseUrl`, if nothing is said
- * @property {boolean} [resume] false: do not ask at start whether somebody is signed in
- * @property {string} [name] keeps two realms under one `baseUrl` apart
- * @property {Partial<Platform>} [platform] for tests
- */
-
-/**
- * What listeners are told.
- *
- * @typedef {object} Events
- * @property {{sessionId: string}} signed-in
- * @property {{sessionId: string, expiresIn: number}} refreshed
- * @property {{elsewhere: boolean}} signed-out
- * @property {{code: string}} expired
- * @property {{error: Error, during: string}} error
- */
-
-/** @typedef {ReturnType<typeof createClient>} Client */
-
-/**
- * Make a client. One for a page is enough.
+ * Make a client; a page needs one.
  *
  * @param {Options} [options]
+ * @returns {Client}
  */
-export function createClient({ baseUrl, origins, resume = true, name, platform: given } = {}) {
-  const platform = { ...surroundings(), ...given };
-  const base = new URL(baseUrl ?? new URL('.', import.meta.url), platform.base).href.replace(/[?#].*$/, '').replace(/\/*$/, '/');
-  const allowed = new Set((origins ?? [base]).map(originOf));
-  /** @type {Map<string, Set<(detail: any) => void>>} */
-  const listeners = new Map();
+export function createClient({ baseUrl = new URL('.', import.meta.url), origins, resume = true, name = '', platform } = {}) {
+  const around = { ...surroundings(), ...platform };
+  const routes = new URL(baseUrl, around.base).href.replace(/\/*$/, '/');
+  const listed = new Set((origins ?? [routes]).map((url) => new URL(url).origin));
+  // What files, data and sandboxed frames have in place of an origin.
+  listed.delete('null');
+  /** @type {Record<string, Set<(detail: any) => void>>} */
+  const listeners = {};
 
-  /** @param {string} type @param {object} detail */
-  function emit(type, detail) {
-    for (const listener of [...(listeners.get(type) ?? [])]) {
-      try {
-        listener(detail);
-      } catch (error) {
-        // The listener's own trouble, not the session's.
-        globalThis.reportError?.(error);
-      }
-    }
-  }
+  /** @type {Here} */
+  const here = {
+    ...around,
+    routes,
+    origins: listed,
+    lock: `keyturn:${routes}${name && `:${name}`}`,
+    life: new AbortController(),
+    sockets: new Set(),
+    safely,
+    emit(type, detail) {
+      for (const listener of [...(listeners[type] ?? [])]) safely(listener, detail);
+    },
+  };
+  const session = openSession(here);
+  const calls = makeCalls(here, session);
+  // Whoever listens to 'error' hears of it, and whoever asks.
+  if (resume) calls.resume().catch(() => {});
 
-  const session = openSession(base, `keyturn:${base}${name ? `:${name}` : ''}`, platform, emit);
-  const account = makeAccount(session, base, platform);
-  // What goes wrong here is told to the listeners of 'error', and to whoever asks.
-  if (resume) account.resume().catch(() => {});
-
-  return Object.freeze({
+  /** @type {Client} */
+  const client = {
     get state() {
       return session.current().state;
     },
-    ...account,
-    fetch: makeFetch(session, base, allowed, platform),
-    websocket: makeWebsocket(session, allowed, platform, emit),
-
-    /**
-     * Listen; the function that is given back ends it.
-     *
-     * @template {keyof Events} T
-     * @param {T} type
-     * @param {(detail: Events[T]) => void} listener
-     * @returns {() => void}
-     */
+    ...calls,
+    websocket: makeWebsocket(here, session),
     on(type, listener) {
-      const those = listeners.get(type) ?? new Set();
-      listeners.set(type, those.add(listener));
+      const those = (listeners[type] ??= new Set()).add(listener);
       return () => void those.delete(listener);
     },
-
-    /** Stop: no timer, no channel, no listener and no token is left. The session itself goes on. */
-    close() {
-      listeners.clear();
-      session.close();
-    },
-  });
+    close: session.close,
+  };
+  return Object.freeze(client);
 }
 
-/** @param {string | URL} url */
-function originOf(url) {
-  const { origin } = new URL(url);
-  if (origin === 'null') throw new TypeError(`${url} has no origin`);
-  return origin;
+/** @type {Here['safely']} */
+function safely(run, ...given) {
+  try {
+    run(...given);
+  } catch (error) {
+    globalThis.reportError?.(error);
+  }
 }
 
 /** @returns {Platform} */
-function surroundings() {
-  const { document, location, navigator, performance, BroadcastChannel, WebSocket } = globalThis;
-  return {
-    fetch: globalThis.fetch.bind(globalThis),
-    now: () => performance.now(),
-    setTimeout: (run, ms) => globalThis.setTimeout(run, ms),
-    clearTimeout: (timer) => globalThis.clearTimeout(timer),
-    locks: navigator?.locks,
-    BroadcastChannel,
-    WebSocket,
-    random: Math.random,
-    events: typeof globalThis.addEventListener === 'function' ? globalThis : undefined,
-    visible: () => document?.visibilityState !== 'hidden',
-    origin: location?.origin,
-    base: document?.baseURI ?? location?.href,
-  };
-}
+const surroundings = () => ({
+  fetch,
+  setTimeout,
+  clearTimeout,
+  BroadcastChannel,
+  WebSocket: globalThis.WebSocket,
+  now: () => performance.now(),
+  random: Math.random,
+  locks: globalThis.navigator?.locks,
+  events: globalThis,
+  visible: () => globalThis.document?.visibilityState !== 'hidden',
+  origin: globalThis.location?.origin,
+  base: globalThis.document?.baseURI,
+});

@@ -1,0 +1,201 @@
+// The types, in one place: the modules beside it name them in their comments.
+
+import type { KeyturnError } from './client-wire.js';
+
+export interface Options {
+  /** Where Keyturn's routes are. Left out: the folder that client.js itself came from. */
+  baseUrl?: string | URL;
+  /** Which origins may see the access token. Left out: the one of `baseUrl`. */
+  origins?: ReadonlyArray<string | URL>;
+  /** False: do not ask at start whether somebody is signed in, but when it is first needed. */
+  resume?: boolean;
+  /** Keeps two realms under one `baseUrl` apart. */
+  name?: string;
+  /** For tests. */
+  platform?: Partial<Platform>;
+}
+
+export interface Credentials {
+  username: string;
+  password: string;
+  /** False: the browser forgets the session when it is closed. */
+  remember?: boolean;
+  /** What is asked for, separated by spaces; all that the user may, if left out. */
+  scope?: string;
+  /** Which registered application signs in. */
+  clientId?: string;
+  /** How this device is called in the list of sessions. */
+  deviceName?: string;
+}
+
+/** What listeners are told. No token is in any of it. */
+export interface Events {
+  /** There is a session: after a sign-in here or in another tab, or one that was still there. */
+  'signed-in': { sessionId: string };
+  /** A new access token came; `expiresIn` in seconds. */
+  refreshed: { sessionId: string; expiresIn: number };
+  /** The user signed out, here or (`elsewhere`) in another tab. */
+  'signed-out': { elsewhere: boolean };
+  /** The server says that the session is over. */
+  expired: { code: string };
+  /** Something did not work; the session is kept. `during` is `refresh`. */
+  error: { error: KeyturnError; during: string };
+}
+
+export interface Client {
+  /** `unknown` until the server was asked. */
+  readonly state: 'unknown' | 'signed-in' | 'signed-out';
+  /** Sign in. Rejects with the server's code (`invalid_credentials`, `rate_limited`, …), or `cookies_blocked`. */
+  login(credentials: Credentials): Promise<{ sessionId: string; scope: string }>;
+  /** Ask whether somebody is signed in. Calls at the same time share one question. */
+  resume(): Promise<boolean>;
+  /** Sign out, in all tabs. Rejects where the server could not be told: then the session goes on. */
+  logout(): Promise<void>;
+  /** Sign out on all devices; gives how many sessions ended. */
+  logoutAll(): Promise<number>;
+  /** As the browser's own, with the access token where the origin is listed. */
+  fetch(input: RequestInfo | URL, init?: RequestInit): Promise<Response>;
+  /** The claims of the access token; null when signed out. */
+  session(): Promise<Record<string, any> | null>;
+  /** Where the user is signed in. */
+  sessions(): Promise<Array<Record<string, any>>>;
+  /** End one of the user's sessions. */
+  endSession(id: string): Promise<void>;
+  /** End all of the user's sessions but this one; gives how many. */
+  endOtherSessions(): Promise<number>;
+  /** Prove again who is there. */
+  stepUp(proof: { password: string; username?: string }): Promise<void>;
+  /** Open a WebSocket that is closed with the session; `renew` is called with each new token. */
+  websocket(
+    url: string | URL,
+    options?: { renew?: (socket: WebSocket, token: string) => void },
+  ): Promise<WebSocket>;
+  /** Listen; the function that is given back ends it. */
+  on<T extends keyof Events>(type: T, listener: (detail: Events[T]) => void): () => void;
+  /** Stop: no timer, channel, listener or token is left. The session itself goes on. */
+  close(): void;
+}
+
+/** What a client needs of its surroundings. */
+export interface Platform {
+  fetch(input: RequestInfo | URL, init?: RequestInit): Promise<Response>;
+  /** Milliseconds, of a clock that only goes forward. */
+  now(): number;
+  setTimeout(run: () => void, ms: number): any;
+  clearTimeout(timer: any): void;
+  locks: Pick<LockManager, 'request'> | undefined;
+  BroadcastChannel:
+    | (new (name: string) => Pick<BroadcastChannel, 'postMessage' | 'onmessage' | 'close'>)
+    | undefined;
+  WebSocket: new (url: string, protocols: string[]) => WebSocket;
+  /** 0 to 1. */
+  random(): number;
+  /** Tells of `online`, `pageshow` and `visibilitychange`. */
+  events: Pick<EventTarget, 'addEventListener' | 'removeEventListener'>;
+  visible(): boolean;
+  /** The page's. */
+  origin: string | undefined;
+  /** What relative addresses are relative to. */
+  base: string | undefined;
+}
+
+/** What all parts of one client share. */
+export interface Here extends Platform {
+  /** Where Keyturn's routes are; ends with a slash. */
+  routes: string;
+  origins: ReadonlySet<string>;
+  /** The name of the lock and the channel. */
+  lock: string;
+  /** Given up when the client is closed. */
+  life: AbortController;
+  sockets: Set<Follower>;
+  emit: Emit;
+  /** Call what is not ours: its trouble is reported, not ours to have. */
+  safely<A extends unknown[]>(run: (...given: A) => void, ...given: A): void;
+}
+
+/** Who is told of every change; `renews`: a reason to refresh ahead in a hidden page. */
+export interface Follower {
+  follow(): void;
+  renews: boolean;
+}
+
+export type Emit = <T extends keyof Events>(type: T, detail: Events[T]) => void;
+
+export interface TokenAnswer {
+  /** None where it travels in a cookie. */
+  access_token?: string;
+  /** Seconds. */
+  expires_in: number;
+  session_id: string;
+  scope?: string;
+}
+
+/** What a tab knows. A new object for every change: who compares two of them sees whether anything happened. */
+export type Known = SignedIn | { state: 'unknown' | 'signed-out'; session_id?: undefined; access_token?: undefined; until?: undefined };
+
+export interface SignedIn extends TokenAnswer {
+  state: 'signed-in';
+  scope: string;
+  /** When its life began, at the latest. */
+  from: number;
+  /** When its life is over. */
+  until: number;
+  /** Whether a call was accepted with it. */
+  used?: boolean;
+}
+
+/** What tabs tell each other. */
+export type Message =
+  | { type: 'ask' | 'leaving' }
+  | { type: 'out'; session_id?: string; code?: string }
+  | (TokenAnswer & {
+      type: 'token';
+      /** Milliseconds since its life began: two tabs' clocks have nothing in common but their pace. */
+      age: number;
+      /** Whether it has just come from the server. */
+      fresh: boolean;
+    });
+
+/** An answer, as far as it decides what comes next. */
+export interface Answer {
+  ok?: boolean;
+  status?: number;
+  /** Of a refusal. */
+  code?: string;
+}
+
+export interface Ask {
+  method?: string;
+  token?: string;
+  json?: object;
+  signal?: AbortSignal;
+}
+
+export interface Tabs {
+  /** Gives whether anybody could hear it. */
+  tell(message: Message): boolean;
+  /** Do something while no other tab does; `work` is told whether somebody else was at it. */
+  locked<T>(work: (waited: boolean) => Promise<T>): Promise<T>;
+  close(): void;
+}
+
+export interface Session {
+  current(): Known;
+  /** Given up when the session of this tab ends or changes. */
+  signal(): AbortSignal;
+  /** What is known, once it is known and not over. */
+  fresh(): Promise<Known>;
+  /** Refresh what the caller knew, for all who ask meanwhile; a few tries, then the error. */
+  refresh(used: Known, tries?: number): Promise<void>;
+  /** Ask for a token, take it over and tell the others; not if `check` says false. */
+  obtain(path: string, how?: Ask, check?: (answer: TokenAnswer) => unknown): Promise<void>;
+  /** Sign out here and, as the server has said yes, everywhere. */
+  leave(code?: string): void;
+  /** Stop refreshes on their way, here and elsewhere: they would come back after the end. */
+  hush(): void;
+  locked: Tabs['locked'];
+  /** Look again when to refresh ahead. */
+  plan(): void;
+  close(): void;
+}
