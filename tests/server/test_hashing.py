@@ -4,6 +4,7 @@ import asyncio
 import os
 import sys
 import threading
+import time
 from base64 import b64encode
 from collections.abc import Callable
 from hashlib import scrypt
@@ -52,6 +53,12 @@ async def until(true: Callable[[], bool]) -> None:
     async with asyncio.timeout(30):
         while not true():  # noqa: ASYNC110 - what is waited for has no event
             await asyncio.sleep(0)
+
+
+def until_in_a_loop_that_stands_still(true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not true():
+        assert time.monotonic() < deadline
 
 
 # --- what a hash is -------------------------------------------------------------------------------------------------
@@ -235,8 +242,8 @@ async def test_who_finds_the_queue_full_is_told_at_once_when_to_come_again(monke
 @pytest.mark.ids("AU-09")
 async def test_those_who_are_turned_away_are_not_sent_back_all_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     gate = Gate(monkeypatch)
-    time = [1000.0]
-    hashing = Hashing(limit=1, queue=1, timer=lambda: time[0])
+    seconds = [1000.0]
+    hashing = Hashing(limit=1, queue=1, timer=lambda: seconds[0])
     waiting = [asyncio.ensure_future(hashing.make(PASSWORD)) for _ in range(2)]
     await until(lambda: hashing.waiting == 1)
 
@@ -250,10 +257,21 @@ async def test_those_who_are_turned_away_are_not_sent_back_all_at_once(monkeypat
     assert (told[0], told[99], told[-1]) == (1, 11, 60), (
         "a tenth of a second for each until one was timed; a minute at most"
     )
-    time[0] += 3600
+    seconds[0] += 3600
     assert await turned_away() == 1, "what was promised long ago is forgotten"
     gate.open.set()
     await asyncio.gather(*waiting)
+    hashing.close()
+
+
+@pytest.mark.anyio
+@pytest.mark.ids("AU-09")
+async def test_a_thread_hashes_one_after_the_other_without_waiting_for_the_event_loop() -> None:
+    hashing = Hashing(cost=CHEAP, limit=2)
+    all_ = [asyncio.ensure_future(hashing.make(PASSWORD)) for _ in range(9)]
+    await asyncio.sleep(0)
+    until_in_a_loop_that_stands_still(lambda: hashing.done == 9)
+    assert len(await asyncio.gather(*all_)) == 9
     hashing.close()
 
 
@@ -370,15 +388,14 @@ async def test_a_cancelled_waiter_is_out_of_the_queue_and_a_cancelled_worker_kee
 async def test_who_is_cancelled_in_the_moment_of_its_turn_hands_the_place_on(monkeypatch: pytest.MonkeyPatch) -> None:
     gate = Gate(monkeypatch)
     hashing = Hashing(limit=1)
-    hashing.running = 1  # somebody is at it
-    second = asyncio.ensure_future(hashing.make(PASSWORD))
-    third = asyncio.ensure_future(hashing.make(PASSWORD))
-    await until(lambda: hashing.waiting == 2)
-    hashing._leave_place()
-    second.cancel()
+    first, second, third = (asyncio.ensure_future(hashing.make(PASSWORD)) for _ in range(3))
+    await until(lambda: gate.inside == 1 and hashing.waiting == 2)
     gate.open.set()
-    assert await third == "made"
+    until_in_a_loop_that_stands_still(lambda: hashing.done > 0)  # it hears of the first when the second has its turn
+    second.cancel()
+    assert await asyncio.gather(first, third) == ["made", "made"]
     await until(lambda: hashing.running == 0)
+    assert hashing.done == 3
     hashing.close()
 
 
@@ -443,9 +460,9 @@ async def test_a_fault_of_a_hash_gives_the_place_back(monkeypatch: pytest.Monkey
 
 def test_code_that_blocks_hashes_on_the_spot() -> None:
     hashing = Hashing(cost=CHEAP)
-    threads = threading.active_count()
+    threads = set(threading.enumerate())
     assert drive(hashing.is_right(drive(hashing.make(PASSWORD)), PASSWORD))
-    assert threading.active_count() == threads
+    assert set(threading.enumerate()) <= threads, "those of other tests may end in the meantime"
     assert (hashing.done, hashing.running) == (2, 0)
 
 

@@ -8,12 +8,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import sys
-import threading
 import time
-from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import timedelta
 from functools import partial
@@ -24,6 +20,7 @@ from .._build import random_bytes
 from .._colour import CALLER_BLOCKS
 from ..errors import RequestError, ThrottledError
 from .argon2id import COST, HASH_BYTES, SALT_BYTES, Cost, is_argon2_password, is_sane, made, nobodys_hash, prefix_of
+from .hash_threads import HashThreads, Job
 from .old_hashes import is_scrypt_password
 from .password_rules import is_too_long, normalised
 
@@ -35,14 +32,8 @@ Check: TypeAlias = Callable[[str, bytes], bool]
 #: Ends when the client that waits has gone.
 Gone: TypeAlias = Callable[[], Awaitable[None]]
 
-#: How much lower than the event loop's the priority of a hashing thread is: a refresh takes a millisecond of the
-#: processor and a sign-in fifty, and the one must not wait for the other. A third of the weight; on a machine that other
-#: programs keep busy, sign-ins still get their share.
-_NICE: Final = 5
 #: Seconds; whoever would have to wait longer tries in between.
 _LONGEST_WAIT: Final = 60.0
-#: A guess until the first hash was timed.
-_FIRST_GUESS: Final = 0.1
 #: What other servers kept. More kinds are a prefix and a function each.
 OLD_HASHES: Final[Mapping[str, Check]] = MappingProxyType({"$scrypt$": is_scrypt_password})
 
@@ -85,24 +76,31 @@ class Hashing:
         self.limit = limit
         self.queue = queue
         self.cost = cost
-        #: How many are computed right now.
-        self.running = 0
-        #: How many were computed, and how many were turned away, since the process began.
-        self.done = self.refused = 0
+        #: How many were turned away since the process began.
+        self.refused = 0
         self._old = old
         self._entropy = entropy
         self._timer = timer
-        self._seconds = _FIRST_GUESS
         self._promised = 0.0
-        self._waiters: deque[asyncio.Future[None]] = deque()
-        self._threads: ThreadPoolExecutor | None = None
+        self._on_the_spot = 0
+        self._threads = HashThreads(limit, timer)
         # Nobody's: what is compared where there is no hash, for the same work. Its digest is of no password.
         self._nobodys = nobodys_hash(cost, entropy(SALT_BYTES), entropy(HASH_BYTES))
 
     @property
+    def running(self) -> int:
+        """How many are computed right now."""
+        return min(self._threads.inside, self.limit)
+
+    @property
     def waiting(self) -> int:
         """How many wait for their turn."""
-        return len(self._waiters)
+        return max(self._threads.inside - self.limit, 0)
+
+    @property
+    def done(self) -> int:
+        """How many were computed since the process began."""
+        return self._threads.done + self._on_the_spot
 
     # --- the two questions -------------------------------------------------------------------------------------------
 
@@ -137,9 +135,7 @@ class Hashing:
 
     def close(self) -> None:
         """Let the threads end; a later use starts new ones."""
-        if self._threads is not None:
-            self._threads.shutdown(wait=False)
-            self._threads = None
+        self._threads.close()
 
     def _check_of(self, kept: str | None) -> Check | None:
         if kept is None:
@@ -156,53 +152,42 @@ class Hashing:
     async def _worked(self, work: Callable[[], T], gone: Gone | None) -> T:
         loop = _loop()
         if loop is None:
-            self.done += 1
+            self._on_the_spot += 1
             return work()
-        await self._take_place(loop, gone)
-        began = self._timer()
-        job = self._pool().submit(work)
-        # By the job, not by whoever waits for it: one that was cancelled goes on hashing.
-        job.add_done_callback(lambda _: _tell(loop, self._finished, began))
-        return await asyncio.wrap_future(job)
-
-    def _pool(self) -> ThreadPoolExecutor:
-        if self._threads is None:
-            self._threads = ThreadPoolExecutor(self.limit, "keyturn-hash", initializer=_step_back)
-        return self._threads
-
-    async def _take_place(self, loop: asyncio.AbstractEventLoop, gone: Gone | None) -> None:
-        if self.running < self.limit:
-            self.running += 1
-            return
-        if len(self._waiters) >= self.queue:
+        before = self._threads.inside
+        if before >= self.limit + self.queue:
             self.refused += 1
             raise BusyError(retry_after=self._until_there_is_room())
-        turn = loop.create_future()
-        self._waiters.append(turn)
+        job = Job(work, loop)
+        self._threads.submit(job)
         try:
-            await _first_of(turn, gone)
-        except BaseException:
-            if turn in self._waiters:
-                self._waiters.remove(turn)
-            else:  # the place was handed over in the same moment
-                self._leave_place()
+            return await (job.answer if gone is None or before < self.limit else self._while_there(job, gone))
+        except BaseException:  # a job that was begun is finished, whoever waits for it
+            self._threads.withdraw(job)
+            job.answer.cancel()
             raise
 
-    def _finished(self, began: float) -> None:
-        self.done += 1
-        self._seconds += (self._timer() - began - self._seconds) / 8  # of the last few
-        self._leave_place()
+    async def _while_there(self, job: Job[T], gone: Gone) -> T:
+        """Wait for an answer.
 
-    def _leave_place(self) -> None:
-        if self._waiters:
-            self._waiters.popleft().set_result(None)  # handed over: as many are running as before
-        else:
-            self.running -= 1
+        Raises:
+            RequestError: the client went away before its turn.
+        """
+        left = asyncio.ensure_future(gone())
+        try:
+            await asyncio.wait((job.answer, left), return_when=asyncio.FIRST_COMPLETED)
+            has_left = left.done() and left.exception() is None  # else it cannot be told whether the client is there
+            if not job.answer.done() and has_left and self._threads.withdraw(job):
+                raise RequestError("The connection broke off.")
+            return await job.answer
+        finally:
+            left.cancel()
+            await asyncio.gather(left, return_exceptions=True)  # it listens to the client: one listener at a time
 
     def _until_there_is_room(self) -> timedelta:
         """Give each who is turned away a later time, as if they queued outside: else they come back all at once."""
-        now, each = self._timer(), self._seconds / self.limit
-        self._promised = min(max(self._promised, now + len(self._waiters) * each) + each, now + _LONGEST_WAIT)
+        now, each = self._timer(), self._threads.seconds / self.limit
+        self._promised = min(max(self._promised, now + self.waiting * each) + each, now + _LONGEST_WAIT)
         return timedelta(seconds=self._promised - now)
 
 
@@ -213,36 +198,3 @@ def _loop() -> asyncio.AbstractEventLoop | None:
     with suppress(RuntimeError):
         return asyncio.get_running_loop()
     return None
-
-
-def _tell(loop: asyncio.AbstractEventLoop, what: Callable[[float], None], began: float) -> None:
-    with suppress(RuntimeError):  # the loop is closed: nobody waits any more
-        loop.call_soon_threadsafe(what, began)
-
-
-async def _first_of(turn: asyncio.Future[None], gone: Gone | None) -> None:
-    """Wait for a turn.
-
-    Raises:
-        RequestError: the client went away before.
-    """
-    if gone is None:
-        return await turn
-    left = asyncio.ensure_future(gone())
-    try:
-        await asyncio.wait((turn, left), return_when=asyncio.FIRST_COMPLETED)
-        if turn.done():
-            return None
-        if left.exception() is None:
-            raise RequestError("The connection broke off.")
-        return await turn  # it cannot be told whether the client is there
-    finally:
-        left.cancel()
-        await asyncio.gather(left, return_exceptions=True)  # it listens to the client: one listener at a time
-
-
-def _step_back() -> None:
-    """Lower this thread's priority: on Linux one thread's alone, elsewhere it would be the process's."""
-    if sys.platform == "linux":
-        with suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
