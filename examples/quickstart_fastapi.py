@@ -1,10 +1,11 @@
-"""A FastAPI application with sessions: ``uvicorn quickstart_fastapi:app``, then ``curl.sh``, or /docs and Authorize."""
+"""A FastAPI application with sessions: ``uvicorn quickstart_fastapi:app``, then its page, ``curl.sh``, or /docs."""
 
 from hashlib import scrypt
 from hmac import compare_digest
 from typing import Annotated
 
 from fastapi import Depends, FastAPI
+from fastapi.responses import FileResponse
 
 from keyturn import Claims, Principal, Settings
 from keyturn.fastapi import Keyturn
@@ -26,6 +27,7 @@ class Users:
 app = FastAPI()
 auth = Keyturn(Settings(profile="development"), store="sqlite:///app.db", keys="keys", users=Users())
 auth.install(app)
+app.add_route("/", lambda _: FileResponse("quickstart.html"))  # signs in with the browser client
 
 
 @app.get("/me")

@@ -53,7 +53,8 @@ def test_the_blocks_of_a_page_run_one_after_the_other(
 def test_every_language_is_one_that_is_looked_at() -> None:
     told = {name for page in pages.pages() for name, _ in blocks(page)}
     looked_at = {"python", "python run", "sh", "toml", "json", "text", "http", "js", "console", "yaml", "nginx"}
-    assert told <= looked_at | {"ini", "dockerfile"}  # these two are files of deploy/, which tests/deploy carries out
+    files = {"ini", "dockerfile", "html"}  # of deploy/, which tests/deploy carries out, and of examples/
+    assert told <= looked_at | files
 
 
 @pytest.mark.parametrize(("page", "code"), of_language("yaml"))
