@@ -15,7 +15,7 @@ class Line(Protocol):
 
     @property
     def ends(self) -> bool:
-        """Whether the server was told to stop: whoever waits should wait no longer."""
+        """Whether the server was told to stop, or the browser has gone: whoever waits should wait no longer."""
         ...
 
     def hang_up(self) -> None:
@@ -35,8 +35,8 @@ class DemoProtocol(LimitedProtocol):
 
     @property
     def ends(self) -> bool:
-        """Whether the server was told to stop."""
-        return ENDS in self.app_state
+        """Whether the server was told to stop, or the browser has gone."""
+        return ENDS in self.app_state or self.transport.is_closing()
 
     def hang_up(self) -> None:
         """Close the connection."""
