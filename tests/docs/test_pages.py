@@ -16,15 +16,12 @@ PAGES = pages.pages()
 COMPARISON = ROOT / "docs/reference-systems.md"
 
 # What the core promises to withstand; the other ids wait for what they are about.
-CORE = ("P", "TOK", "KEY", "ATP", "RT", "CK", "XS", "HT", "SE", "ST", "DS")
+CORE = ("P", "TOK", "KEY", "ATP", "RT", "CK", "XS", "HT", "SE", "ST", "DS", "BC")
 WAITING = {
-    "XS-11": "there are no CSRF tokens",
     "SE-09": "addresses and browsers are told, not compared",
-    "SE-10": "the browser client",
     "OA-04": "introspection",
     "OA-06": "metadata of protected resources",
     "OA-07": "other providers are the application's",
-    "M50": "the browser client",
     "M57": "account care",
 }
 
