@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from keyturn import __version__
+from tests.support.demo_browser import Browser
 
 KEYTURN = [sys.executable, "-W", "error", "-c", "from keyturn.cli import main; main()"]
 # It takes the terminal that it is given, so that Ctrl-C pressed there reaches it.
@@ -172,6 +174,24 @@ class TestOnATerminal:
             shown.press_control_c()
             assert shown.exit_code() == 0
 
+    def test_it_invites_to_the_page_whose_tokens_live_as_long_as_one_watches(self, tmp_path: Path) -> None:
+        with terminal(tmp_path, NO_COLOR="1") as shown:
+            shown.read_until("password ")
+            shown.read_until(".\r\n")
+            found = re.search(
+                r"^ *(http://127\.0\.0\.1:(\d+)/)\s+User ada, password ([0-9a-f]+)\.", shown.said, re.MULTILINE
+            )
+            assert found, shown.said
+            browser = Browser(int(found[2]))
+            about = browser.get("/demo/about").body
+            assert (about["password"], about["settings"]["access_token_lifetime"]) == (found[3], 30)
+            assert browser.events() == []  # what the story did is not the visitor's
+            browser.sign_in("ada", found[3])
+            assert browser.me().status == 200
+            assert [event["type"] for event in browser.events()] == ["SessionStarted"]
+            shown.press_control_c()
+            assert shown.exit_code() == 0
+
     def test_control_c_stops_it_cleanly(self, tmp_path: Path) -> None:
         with terminal(tmp_path) as shown:
             shown.read_until("password ")
@@ -211,6 +231,40 @@ class TestOnATerminal:
         with terminal(tmp_path, columns=44) as shown:
             story = COLOUR.sub("", shown.read_until("Everything went as told")).partition("Everything")[0].splitlines()
         assert [line for line in story if len(line) > 44] == []
+
+
+class TestThePageAtOnce:
+    def test_it_tells_no_story_and_stays_in_a_pipe_too_and_opens_the_browser(self, tmp_path: Path) -> None:
+        opened, folder = tmp_path / "opened", tmp_path / "folder"
+        folder.mkdir()
+        browses = tmp_path / "browser"
+        browses.write_text(f'#!/bin/sh\nprintf %s "$1" > {opened}.new && mv {opened}.new {opened}\n')
+        browses.chmod(0o755)
+        settings = {**os.environ, "TMPDIR": str(folder), "BROWSER": str(browses), "PYTHONUNBUFFERED": "1"}
+        with subprocess.Popen(
+            [*KEYTURN, "demo", "--no-story", "--open"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            env=settings, stdin=subprocess.DEVNULL, preexec_fn=hear_signals,  # noqa: PLW1509 - no other thread runs here
+        ) as process:  # fmt: skip
+            assert process.stdout is not None
+            said = ""
+            while "password " not in said:
+                line = process.stdout.readline()
+                assert line, said
+                said += line
+            port = re.search(r"http://127\.0\.0\.1:(\d+)/\n", said)
+            assert port, said
+            about = Browser(int(port[1])).get("/demo/about").body
+            deadline = time.monotonic() + PATIENCE
+            while not opened.exists():
+                assert time.monotonic() < deadline, "no browser was opened"
+                time.sleep(0.01)
+            process.send_signal(signal.SIGTERM)
+            _, errors = process.communicate(timeout=PATIENCE)
+        assert about["password"] in said
+        assert CHAPTERS[0] + "  " not in said
+        assert (process.returncode, errors) == (128 + signal.SIGTERM, "")
+        assert list(folder.iterdir()) == []
+        assert opened.read_text() == f"http://127.0.0.1:{port[1]}/"
 
 
 class TestInTrouble:

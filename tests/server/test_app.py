@@ -60,7 +60,14 @@ def raw(server, request: bytes) -> bytes:
 
 
 @pytest.mark.ids("HT-04", "HT-06")
-@pytest.mark.parametrize("path", ["/", "/nowhere", "/health", "/health/live/", "//example.org", "/auth/../x", "/%00"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/", "/nowhere", "/health", "/health/live/", "//example.org", "/auth/../x", "/%00",
+        # The demonstration's page is nowhere but where `--demo` asks for it.
+        "/demo/about", "/demo/events", "/demo/me", "/demo/evil", "/demo/lose", "/demo/thief/copy", "/demo/page.js",
+    ],
+)  # fmt: skip
 def test_what_is_not_there_is_a_problem_document(path, server):
     assert problem(server.call("GET", path)) == (404, "not_found")
 
