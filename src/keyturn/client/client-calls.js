@@ -120,7 +120,7 @@ export function makeCalls(here, session) {
       if (!origins.has(url.origin)) return fetch(input, init);
       const usual = url.hostname === home.hostname ? 'include' : 'same-origin';
       const named = given.credentials === 'same-origin' ? undefined : given.credentials;
-      const request = new Request(given.url ? input : url, { credentials: named ?? usual, ...init });
+      const request = new Request(given.url ? input : url, { ...init, credentials: init?.credentials ?? named ?? usual });
       if (request.headers.has('Authorization')) return fetch(request);
       const signal = AbortSignal.any([request.signal, outer]);
 
