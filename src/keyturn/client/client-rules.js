@@ -11,7 +11,8 @@ const SLACK = 1000;
 
 /** @param {any} body @returns {body is TokenAnswer} */
 export const isTokenAnswer = (body) =>
-  body?.expires_in >= 0 &&
+  typeof body?.expires_in === 'number' &&
+  body.expires_in >= 0 &&
   body.expires_in < 1e6 &&
   typeof body.session_id === 'string' &&
   // What may stand in a header field and in a subprotocol: the error that a browser raises of any other would quote it.
@@ -36,7 +37,7 @@ export const outcomeOf = ({ status, code = '' }) =>
 /** The stable code of a problem, or what a refusal that need not be ours says (RFC 6750 section 3.1).
  * @param {any} body @param {string | null} [challenge] @returns {string | undefined} */
 export const codeOf = (body, challenge) =>
-  /^[a-z_]+$/.test(body?.code) ? body.code : /^bearer.*invalid_token/i.test(challenge ?? '') ? 'token_invalid' : undefined;
+  /^[a-z_]+$/.test(body?.code ?? '') ? body.code : /^bearer.*invalid_token/i.test(challenge ?? '') ? 'token_invalid' : undefined;
 
 /** What to do with the answer to a call that was sent with what was known then, and is known now.
  * @param {Answer} answer @param {Known} then @param {Known} now @param {number} time @param {number} repeats
