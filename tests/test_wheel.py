@@ -63,6 +63,17 @@ def run(command: list[str], folder: Path) -> "subprocess.CompletedProcess[str]":
     )  # fmt: skip
 
 
+def test_the_wheel_brings_the_browser_client_and_serves_it_out_of_the_zip_too(wheel: Path, tmp_path: Path) -> None:
+    program = f"import sys; sys.path.insert(0, {str(wheel)!r}); import keyturn; print(keyturn.__file__)"
+    program += "; from keyturn._client_files import shipped; print(*sorted(shipped()))"
+    done = run([sys.executable, "-c", program], tmp_path)
+    assert done.returncode == 0, done.stderr
+    place, names = done.stdout.splitlines()
+    assert place.startswith(str(wheel))
+    assert names.split() == sorted(path.name for path in (ROOT / "src/keyturn/client").glob("client*.js"))
+    assert "client.js" in names.split()
+
+
 def test_the_installed_wheel_tells_the_story(away: Path) -> None:
     done = run([str(away / "bin" / "keyturn"), "demo"], away)
     assert (done.returncode, done.stderr) == (0, "")
