@@ -10,6 +10,8 @@ import pytest
 DEBIAN_PACKAGES = {
     "node": "nodejs",
     "certutil": "libnss3-tools",
+    "WebKitWebDriver": "webkit2gtk-driver",
+    "Xvfb": "xvfb",
     "initdb": "postgresql",
     "postgres": "postgresql",
     "mariadbd": "mariadb-server",
