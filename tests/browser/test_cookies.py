@@ -154,6 +154,21 @@ def test_the_names_themselves_cannot_be_planted_from_a_sub_domain(
     assert tab.refresh().seen == (401, "token_missing")
 
 
+@pytest.mark.ids("CK-01")
+def test_a_sub_domain_may_have_a_cookie_of_that_name_for_itself_and_only_as_the_name_demands(
+    shop: Shop, jar: BrowserContext, new_tab: NewTab
+) -> None:
+    page = new_tab(shop.url(SIBLING)).page
+    whole = f"{REFRESH}=evil; Path=/; Secure; HttpOnly"
+    for part in ("; HttpOnly", "; Secure", "Path=/; "):
+        page.goto(shop.url(SIBLING, "/plant?" + quote_from_bytes(whole.replace(part, "").encode())))
+        assert jar.cookies() == [], part
+    page.goto(shop.url(SIBLING, "/plant?" + quote_from_bytes(whole.encode())))
+    assert [cookie["domain"] for cookie in jar.cookies()] == [SIBLING]
+    assert new_tab(shop.url()).refresh().seen == (401, "token_missing")
+    assert shop.cookies_of("/auth/refresh")[-1] == b""
+
+
 @pytest.mark.ids("CK-12")
 def test_on_http_localhost_the_browser_keeps_secure_and_the_prefix(
     open_shop: Open, jar: BrowserContext, new_tab: NewTab

@@ -152,3 +152,17 @@ def test_on_http_localhost_a_strangers_page_moves_nothing_either(
             assert send_form(new_tab(shop.url(host)), shop.url("localhost", path)) != 200
             assert (shop.row(tab.session_id), jar.cookies(), len(shop.facts)) == before
     assert tab.refresh().status == 200
+
+
+@pytest.mark.ids("CK-03")
+def test_a_cookie_whose_same_site_is_left_out_goes_along_with_a_strangers_form(shop: Shop, new_tab: NewTab) -> None:
+    """That is why ours are written out: Chromium's default is laxer than Lax in a cookie's first two minutes."""
+    tab = new_tab(shop.url())
+    tab.sign_in()
+    tab.page.evaluate("""() => {
+        document.cookie = 'left_out=1; Secure'
+        document.cookie = 'lax=1; Secure; SameSite=Lax'
+        document.cookie = 'strict=1; Secure; SameSite=Strict'
+    }""")
+    send_form(new_tab(shop.url(STRANGER)), shop.url(path="/auth/logout"))
+    assert shop.names_of("/auth/logout") == {"left_out"}

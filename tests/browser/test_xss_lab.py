@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page
 
+from keyturn.settings import CookieSettings
 from tests.browser.authority import Authority
 from tests.browser.lab.elsewhere import ACCESS_TOKEN, NOTHING, REFRESH_TOKEN, Elsewhere, access_tokens, at_home
 from tests.browser.lab.stage import ATTEMPTS, SPY, Lab, attempt, loot_of, staged
@@ -235,3 +236,25 @@ def test_a_sign_out_ends_what_was_carried_away_at_once(lab: Lab, jar: BrowserCon
             elsewhere="nothing, at an API that leaves the binding unchecked too",
         )
     )
+
+
+@pytest.mark.ids("CK-07", "BC-01")
+def test_with_the_access_token_in_a_cookie_there_is_no_token_to_be_found(
+    trusting: Browser, authority: Authority
+) -> None:
+    tls = authority.certify()
+    with staged(trusting, tls, cookie=CookieSettings(access_in_cookie=True)) as lab, lab.profile() as jar:
+        page = lab.sign_in(jar)
+        assert attempt(page, "refresh")[0] == 200
+        page.locator("#me").click()
+        assert page.evaluate("async () => (await fetch('/me')).status") == 200  # and yet it is the user
+        loot = leave(page, jar)
+        with at_home(lab.shop, tls) as thief:
+            settle(
+                Row(
+                    attempt="does all of this where the access token travels in a cookie (`access_in_cookie`)",
+                    got=found_in(loot) + "; **it acts as the user**, as everywhere",
+                    elsewhere=thief.worth(loot),
+                    remedy="that setting, where pages need to call no other host",
+                )
+            )
