@@ -78,7 +78,7 @@ const surroundings = () => ({
   fetch,
   setTimeout,
   clearTimeout,
-  BroadcastChannel,
+  BroadcastChannel: globalThis.BroadcastChannel,
   WebSocket: globalThis.WebSocket,
   now: () => performance.now(),
   random: Math.random,
