@@ -1,6 +1,6 @@
 // Calls with the session's access token: fresh before they are sent, repeated where the server wants a newer one.
 
-/** @import { Answer, Client, Here, Known, Session } from './client-types.js' */
+/** @import { Answer, Client, Here, Known, Session, SignedIn } from './client-types.js' */
 
 import { codeOf, nextMove } from './client-rules.js';
 import { ask, KeyturnError, unless } from './client-wire.js';
@@ -14,58 +14,52 @@ export function makeCalls(here, session) {
   /**
    * Send something with the current token, and again with a newer one where that may help; never as another session.
    *
-   * @template {Answer} T
-   * @param {(known: Known) => Promise<T>} send
+   * @param {(known: Known) => Promise<Answer>} send
+   * @param {boolean} [must] whether somebody has to be signed in
+   * @returns {Promise<any>} what was answered in the end
    */
-  async function persist(send) {
+  async function persist(send, must) {
     const before = current();
     let known = await session.fresh();
     const { session_id } = known;
-    if (before.session_id && !session_id) throw new KeyturnError('signed_out');
+    if (!session_id && (must || before.session_id)) throw new KeyturnError('signed_out');
     for (let repeats = 0; ; repeats++) {
-      const answer = await send(known);
-      if (answer.ok && known.session_id) known.used = true;
+      const answer = await send(known).catch((error) => error);
+      known.used ||= answer.ok;
       const move = nextMove(answer, known, current(), now(), repeats);
       if (move === 'refresh') await refresh(known);
       known = current();
-      if (move === 'give' || !known.session_id) return answer;
+      if (move === 'give' || !known.session_id) {
+        if (answer instanceof Error) throw answer;
+        return answer.body;
+      }
       if (known.session_id !== session_id) throw new KeyturnError('session_changed');
     }
-  }
-
-  /** The same for Keyturn's own routes, and for who is signed in.
-   * @param {(token?: string, session_id?: string) => Promise<any>} send */
-  async function own(send) {
-    /** @type {Answer & {body?: any}} */
-    const answer = await persist(async ({ access_token, session_id }) => {
-      if (!session_id) throw new KeyturnError('signed_out');
-      return send(access_token, session_id).then((body) => ({ ok: true, body }), (error) => error);
-    });
-    if (!answer.ok) throw answer;
-    return answer.body;
   }
 
   /** @param {string} path @param {string} [method] */
   function api(path, method = 'GET') {
     const signal = AbortSignal.any([session.signal()]);
-    return unless(signal, own((token) => ask(here, path, { method, token, signal })));
+    return unless(signal, persist(({ access_token: token }) => ask(here, path, { method, token, signal }).then(good), true));
   }
 
   /** The same for what changes the session, while no tab refreshes; it is not given up with the session.
    * @param {(token?: string) => Promise<any>} send */
   const change = (send) =>
-    own((token, before) =>
-      locked(async () => {
-        const { session_id, access_token } = current();
-        if (session_id !== before) throw new KeyturnError('session_changed');
-        return send(access_token);
-      }),
+    persist(
+      (known) =>
+        locked(async () => {
+          const { session_id, access_token } = current();
+          if (session_id !== known.session_id) throw new KeyturnError('session_changed');
+          return good(await send(access_token));
+        }),
+      true,
     );
 
   async function resume() {
     const known = current();
     if (!known.session_id) await refresh(known);
-    return current().state === 'signed-in';
+    return !!current().session_id;
   }
 
   return {
@@ -79,7 +73,7 @@ export function makeCalls(here, session) {
           if (home.origin !== origin) await ask(here, 'session', { method: 'GET', token }).catch(blocked);
           return true;
         });
-        const { session_id: sessionId = '', scope = '' } = /** @type {any} */ (current());
+        const { session_id: sessionId, scope } = /** @type {SignedIn} */ (current());
         return { sessionId, scope };
       }),
 
@@ -100,7 +94,7 @@ export function makeCalls(here, session) {
       });
     },
 
-    session: async () => ((await resume()) ? api('session') : null),
+    session: async () => ((await session.fresh()).session_id ? api('session') : null),
 
     sessions: async () => (await api('sessions')).sessions,
 
@@ -124,23 +118,25 @@ export function makeCalls(here, session) {
       if (request.headers.has('Authorization')) return fetch(request);
       const signal = AbortSignal.any([request.signal, outer]);
 
-      const { response } = await unless(
+      return unless(
         signal,
         persist(async ({ access_token }) => {
           const copy = request.clone();
           if (access_token) copy.headers.set('Authorization', `Bearer ${access_token}`);
-          const response = await fetch(copy, { signal });
-          const { status, ok, headers } = response;
+          const body = await fetch(copy, { signal });
+          const { status, ok, headers } = body;
           // Where it was redirected to may be anybody's.
-          const ours = status === 401 && origins.has(new URL(response.url || url).origin);
-          const code = ours ? codeOf(await response.clone().json().catch(() => {}), headers.get('WWW-Authenticate')) : undefined;
-          return { response, status, ok, code };
+          const ours = status === 401 && origins.has(new URL(body.url || url).origin);
+          const code = ours ? codeOf(await body.clone().json().catch(() => {}), headers.get('WWW-Authenticate')) : undefined;
+          return { body, status, ok, code };
         }),
       );
-      return response;
     },
   };
 }
+
+/** @param {any} body @returns {Answer} */
+const good = (body) => ({ ok: true, body });
 
 /** @param {KeyturnError} error */
 function blocked({ code }) {

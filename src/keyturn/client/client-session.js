@@ -130,7 +130,7 @@ export function openSession(here) {
       });
       if (current !== used) return;
       if (tried >= tries) throw error;
-      await new Promise((done) => setTimeout(() => done(0), backoff(tried, random(), 500)));
+      await new Promise((done) => setTimeout(done, backoff(tried, random(), 500)));
     }
   }
 
@@ -139,12 +139,8 @@ export function openSession(here) {
     company = false;
     if (!tell({ type: 'ask' })) return;
     await new Promise((done) => {
-      const late = setTimeout(() => heard(), EAR);
-      heard = () => {
-        heard = nothing;
-        clearTimeout(late);
-        done(0);
-      };
+      heard = () => done(0);
+      setTimeout(done, EAR);
     });
   }
 
@@ -156,7 +152,12 @@ export function openSession(here) {
     const holds = () => current === used || (!!used.session_id && current.session_id === used.session_id);
     try {
       await obtain('refresh', { signal }, holds);
-      confirmSoon();
+      const known = current;
+      clearTimeout(confirming);
+      // Let the server know that its answer came: until then it may have to give it again.
+      confirming = setTimeout(() => {
+        if (known === current && !known.used) ask(here, 'session', { method: 'GET', token: known.access_token }).catch(nothing);
+      }, CONFIRM);
     } catch (caught) {
       const error = /** @type {KeyturnError} */ (caught);
       const outcome = outcomeOf(error);
@@ -185,8 +186,9 @@ export function openSession(here) {
     if (wait < Infinity) timer = setTimeout(wake, wait);
   }
 
-  function wake() {
-    if (planned() <= 0) refresh(current, 1).catch(nothing);
+  /** @param {unknown} [now] */
+  function wake(now) {
+    if (now || planned() <= 0) refresh(current, 1).catch(nothing);
     else plan();
   }
 
@@ -194,19 +196,7 @@ export function openSession(here) {
   function woken({ type, persisted }) {
     if (type === 'online' && !trouble?.retryAfter) notBefore = 0;
     // A page that comes back from the cache heard nothing of what happened meanwhile.
-    if (persisted && current.session_id) refresh(current, 1).catch(nothing);
-    else wake();
-  }
-
-  /** Let the server know that its answer came: until then it may have to give it again. */
-  function confirmSoon() {
-    const known = current;
-    clearTimeout(confirming);
-    confirming = setTimeout(() => {
-      if (known.session_id && known === current && !known.used) {
-        ask(here, 'session', { method: 'GET', token: known.access_token }).catch(nothing);
-      }
-    }, CONFIRM);
+    wake(persisted && current.session_id);
   }
 
   for (const type of ['online', 'pageshow', 'visibilitychange']) {

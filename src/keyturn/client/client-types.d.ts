@@ -81,7 +81,7 @@ export interface Platform {
   fetch(input: RequestInfo | URL, init?: RequestInit): Promise<Response>;
   /** Milliseconds, of a clock that only goes forward. */
   now(): number;
-  setTimeout(run: () => void, ms: number): any;
+  setTimeout(run: (nothing?: any) => void, ms: number): any;
   clearTimeout(timer: any): void;
   locks: Pick<LockManager, 'request'> | undefined;
   BroadcastChannel:
@@ -132,7 +132,7 @@ export interface TokenAnswer {
 }
 
 /** What a tab knows. A new object for every change: who compares two of them sees whether anything happened. */
-export type Known = SignedIn | { state: 'unknown' | 'signed-out'; session_id?: undefined; access_token?: undefined; until?: undefined };
+export type Known = SignedIn | { state: 'unknown' | 'signed-out'; session_id?: undefined; access_token?: undefined; until?: undefined; used?: boolean };
 
 export interface SignedIn extends TokenAnswer {
   state: 'signed-in';
@@ -163,6 +163,7 @@ export interface Answer {
   status?: number;
   /** Of a refusal. */
   code?: string;
+  body?: any;
 }
 
 export interface Ask {
