@@ -233,7 +233,7 @@ def test_a_sign_out_ends_what_was_carried_away_at_once(lab: Lab, jar: BrowserCon
         Row(
             attempt="carries an access token away, and the user signs out",
             got="one access token",
-            elsewhere="nothing, at an API that leaves the binding unchecked too",
+            elsewhere="nothing, at an API that leaves the binding unchecked too (at once in this process, in others within the staleness bound, 5 s)",
         )
     )
 

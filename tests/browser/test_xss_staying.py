@@ -250,7 +250,7 @@ def test_worker_src_keeps_workers_out(lab: Lab, jar: BrowserContext, upload: Cal
     assert page.evaluate("async () => (await navigator.serviceWorker.getRegistrations()).length") == 0
     settle(
         Row(
-            attempt="the same, where the application's pages say `worker-src 'none'`",
+            attempt="registers such a worker where the application's pages say `worker-src 'none'`",
             got="refused by the browser",
             elsewhere="nothing",
         )
@@ -344,6 +344,7 @@ def test_a_script_hears_what_other_tabs_tell_each_other(lab: Lab, jar: BrowserCo
             attempt="listens to the channel on which tabs hand each other the access token",
             got="access tokens",
             elsewhere=thief.worth(loot),
+            remedy="leave the binding unchecked nowhere, or keep access tokens short there",
         )
     )
 
@@ -403,7 +404,7 @@ def test_a_lock_that_the_script_holds_is_free_when_its_page_is_closed(lab: Lab, 
     settle(
         Row(
             attempt="holds the lock that tabs refresh under, for good",
-            got="other tabs wait for 10 s, then go on without it",
+            got="other tabs wait for it (10 s at most, then they go on without it)",
             elsewhere="nothing; the lock is gone with the page",
         )
     )
