@@ -7,25 +7,25 @@ import keyturn
 CLIENT = Path(keyturn.__file__).parent / "client"
 PAGE = "<!doctype html><title>app</title><link rel=icon href='data:,'><script type=module src=/app.js></script>"
 POLICY = (
-    "default-src 'none'; script-src 'self'; connect-src https: wss:; img-src data:; base-uri 'none'; "
+    "default-src 'none'; script-src 'self'; connect-src 'self' https: wss:; img-src data:; base-uri 'none'; "
     "form-action 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
 )
 #: `states` is every state that the client ever showed, `told` every event; `nap` lets the monotonic clock jump;
-#: with `hurry` the client's own timers run so much faster.
+#: with `hurry` time itself runs so much faster for the client.
 SCRIPT = """
 const {from = '/auth/client.js', hurry, ...options} = JSON.parse(decodeURIComponent(location.search.slice(1)) || '{}')
-const seen = {states: [], told: [], violations: []}
+const seen = {states: [], told: [], moments: [], violations: []}
 addEventListener('securitypolicyviolation', event => seen.violations.push(event.violatedDirective))
 let ahead = 0
 const now = performance.now.bind(performance)
 performance.now = () => now() + ahead
 const {createClient, KeyturnError} = await import(from)
-if (hurry) options.platform = {setTimeout: (run, ms) => setTimeout(run, ms / hurry)}
+if (hurry) options.platform = {setTimeout: (run, ms) => setTimeout(run, ms / hurry), now: () => now() * hurry + ahead}
 const client = createClient(options)
 const look = () => { if (seen.states.at(-1) !== client.state) seen.states.push(client.state) }
 const plain = error => ({name: error.name, code: error.code, status: error.status, retryAfter: error.retryAfter, message: error.message})
 for (const type of ['signed-in', 'refreshed', 'signed-out', 'expired', 'error'])
-    client.on(type, detail => { look(); seen.told.push([type, type === 'error' ? plain(detail.error) : detail]) })
+    client.on(type, detail => { look(); seen.moments.push(now()); seen.told.push([type, type === 'error' ? plain(detail.error) : detail]) })
 look()
 setInterval(look, 1)
 const attempt = async work => { try { return {value: await work()} } catch (error) { return {error: plain(error)} } }
