@@ -36,7 +36,7 @@ def sleep(street: Street, *tabs: ClientTab, seconds: int = 301) -> None:
         tab.nap(seconds)
 
 
-@pytest.mark.ids("BC-06", "CK-10")
+@pytest.mark.ids("BC-04", "BC-06", "CK-10")
 def test_a_day_from_sign_in_to_sign_out(street: Street, open_client: OpenClient) -> None:
     tab = open_client()
     tab.wait_for("client.state === 'signed-out'")
