@@ -43,37 +43,50 @@ export const planted = {
   idea: 'A script cannot read the cookies. But can it put others in their place, so that you carry on in the thief’s session?',
   async run(stage) {
     const { refresh_cookie: name, prefix } = stage.about.settings;
+    const prefixed = name.startsWith('__Host-');
     const refresh = (say) => stage.send({ who: 'Your page', method: 'POST', path: `${prefix}/refresh`, say });
     const ours = (answer) => answer.status === 200 && answer.json.session_id === stage.session();
+    const attempts = cookies(name, prefix);
+    let doubled;
     try {
-      plant(stage, `${name}=planted; Path=/`, 'The browser keeps a script from overwriting a cookie that is HttpOnly.');
+      plant(stage, attempts.same, 'The browser keeps a script from overwriting a cookie that is HttpOnly.');
       const same = await refresh('The session is the same as before.');
-      plant(stage, `\u2003${name}=planted; Path=/`, 'A look-alike: a Unicode space before the name, which careless servers trim away.');
+      plant(stage, attempts.alike, 'A look-alike: a Unicode space before the name, which careless servers trim away.');
       const alike = await refresh('Names are compared octet for octet: the look-alike is no cookie of ours.');
-      plant(stage, `__Host-Http-${name}=planted; Secure; Path=/`, 'With the prefix that the cookies bear outside of development.');
+      plant(stage, attempts.prefixed, 'With the prefix that the cookies bear outside of development.');
       stage.note(
         'Browser',
-        document.cookie.includes('__Host-Http-')
-          ? 'This browser does not know the prefix yet, and let a script make the cookie.'
-          : 'Refused: a cookie with this prefix comes from a server or not at all.',
+        isThere('__Host-Http-') ? UNKNOWN_PREFIX : 'Refused: a cookie with this prefix comes from a server or not at all.',
       );
-      plant(
-        stage,
-        `${name}=planted; Path=${prefix}`,
-        'The same name for another path. In development, without the prefix, the browser allows it and sends both.',
+      plant(stage, attempts.elsewhere, 'The same name for another path. Without the prefix the browser allows it, and sends both.');
+      doubled = await refresh((answer) =>
+        answer.status === 200
+          ? 'The browser refused it: the prefix allows no other path.'
+          : 'The name came twice, so neither counts, and the server clears it.',
       );
-      const doubled = await refresh('The name came twice, so neither counts, and the server clears it.');
-      return verdict(
-        ours(same) && ours(alike) && doubled.status === 401 && doubled.code === 'token_missing',
-        'stopped',
-        'Nothing that was planted was ever taken for yours. What a script can do is spoil: with a doubled name you have to sign in again. Outside of development the cookie’s prefix keeps it from doing even that this way.',
-      );
+      const held = prefixed ? ours(doubled) : doubled.status === 401 && doubled.code === 'token_missing';
+      return verdict(ours(same) && ours(alike) && held, 'stopped', prefixed ? PREFIXED : SPOILT);
     } finally {
-      unplant(name, prefix);
-      await stage.watching('Your page', () => stage.client.logout());
+      for (const cookie of Object.values(attempts).slice(1)) document.cookie = `${cookie}; Max-Age=0`;
+      if (doubled?.status !== 200) await stage.watching('Your page', () => stage.client.logout());
     }
   },
 };
+
+const UNKNOWN_PREFIX = 'This browser does not know the prefix yet, and let a script make the cookie.';
+const PREFIXED = 'Nothing that was planted was ever taken for yours: what the browser let in, the server did not take for its own.';
+const SPOILT =
+  'Nothing that was planted was ever taken for yours. What a script can do is spoil: with a doubled name you have to sign in again. Outside of development the cookie’s prefix keeps it from doing even that this way.';
+
+/** What a script may try to set. The first is the cookie's very own name and path: were it taken away again, so were the cookie. */
+const cookies = (name, prefix) => ({
+  same: `${name}=planted; Path=/`,
+  alike: `\u2003${name}=planted; Path=/`,
+  prefixed: `__Host-Http-${name.replace(/^__Host-Http-/, '')}_planted=planted; Secure; Path=/`,
+  elsewhere: `${name}=planted; Path=${prefix}`,
+});
+
+const isThere = (name) => document.cookie.includes(name);
 
 export const yourPage = {
   id: 'your-page',
@@ -95,10 +108,4 @@ export const yourPage = {
 function plant(stage, cookie, say) {
   document.cookie = cookie;
   stage.tell({ who: 'Script in the page', sent: [`document.cookie = "${cookie}"`], say });
-}
-
-/** Take away what was planted; the session's own cookies are out of a script's reach. */
-function unplant(name, prefix) {
-  for (const cookie of [`${name}=; Path=${prefix}`, `\u2003${name}=; Path=/`, `__Host-Http-${name}=; Secure; Path=/`])
-    document.cookie = `${cookie}; Max-Age=0`;
 }

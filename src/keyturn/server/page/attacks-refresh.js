@@ -61,6 +61,7 @@ export const twoTabs = {
     await stage.outwait('Waiting until the leeway after the last turn is over');
     const answers = await Promise.all([refresh(stage, 'Tab 1', told), refresh(stage, 'Tab 2', told)]);
     const [one, other] = answers.map(generationOf);
+    if (!stage.about.settings.leeway && answers.some((answer) => answer.code === 'session_ended')) return strict(stage);
     const me = await stage.send({ who: 'Your page', path: '/demo/me', bearer: answers[1].json?.access_token, say: 'Still signed in.' });
     return verdict(
       answers.every((answer) => answer.status === 200) && one === other && me.status === 200,
@@ -85,6 +86,7 @@ export const lostAnswer = {
       resumed = await tab.resume();
     });
     tab.close();
+    if (!resumed && !stage.about.settings.recovery_window) return strict(stage);
     const refreshes = seen.filter((request) => request.path === `${prefix}/refresh`);
     const lost = refreshes.some((request) => request.status === 0 || request.broken);
     const me = await stage.send({ who: 'Your page', path: '/demo/me', bearer: await stage.token(), say: 'Nobody was signed out.' });
@@ -95,3 +97,14 @@ export const lostAnswer = {
     );
   },
 };
+
+/** With no leeway or no recovery, an accident cannot be told from a theft: let the page find out, and say so. */
+async function strict(stage) {
+  await stage.until(stage.since() + JUST_GOT, 'Your page calls the API, and is told');
+  await stage.watching('Your page', () => stage.client.fetch('/demo/me'));
+  return verdict(
+    stage.client.state === 'signed-out',
+    'noticed',
+    'This server is strict: its leeway or its recovery window is 0, and every second use of a refresh token counts as theft. The session is ended, and you sign in again. Safe, and unkind to accidents.',
+  );
+}

@@ -25,7 +25,7 @@ export const exfiltrated = {
     return verdict(
       outside.status === 401 && outside.code === 'binding_mismatch' && inside.status === 200,
       'stopped',
-      'The token names the binding cookie, and no script can read that cookie. Away from this browser the token opens nothing.',
+      'The token names the binding cookie, and no script can read that cookie. Away from this browser it opens nothing here. (A service elsewhere that is told not to ask for the cookie would take it until its time is over.)',
     );
   },
 };

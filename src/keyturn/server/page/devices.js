@@ -104,13 +104,14 @@ export function devices(client) {
 function provedAgain(client) {
   const dialog = $('again');
   const field = $('again-password');
+  const name = $('again-username');
   const faults = $('again-fault');
   field.value = faults.textContent = '';
   return new Promise((resolve) => {
     $('again-form').onsubmit = async (event) => {
       event.preventDefault();
       try {
-        await client.stepUp({ password: field.value });
+        await client.stepUp({ username: name.value, password: field.value });
         resolve(true);
         dialog.close();
       } catch (error) {
@@ -123,8 +124,9 @@ function provedAgain(client) {
       field.value = '';
       resolve(false);
     };
+    name.value ||= $('username').value; // as it was typed or filled in at the sign-in
     dialog.showModal();
-    field.focus();
+    (name.value ? field : name).focus();
   });
 }
 

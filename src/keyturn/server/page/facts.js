@@ -58,6 +58,7 @@ export const ownFact = (mark, text, session) => ({ n: 0, at: Date.now(), type: '
 export async function follow(listener) {
   for (let last = 0; ;) {
     const { status, json } = await send({ path: `/demo/events?after=${last}` });
+    if (json?.last === last) await pause(500); // too many tabs ask, and none of them is made to wait
     if (status === 200) {
       last = json.last; // smaller than before where the server is another one
       if (json.events.length) listener(json.events.map(factOf));

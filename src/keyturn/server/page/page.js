@@ -47,7 +47,7 @@ client.on('signed-in', async () => {
   await look();
   list.show();
 });
-client.on('refreshed', () => look());
+client.on('refreshed', look);
 client.on('signed-out', ({ elsewhere }) => gone(elsewhere ? 'Signed out in another tab.' : 'Signed out.'));
 client.on('expired', ({ code }) =>
   gone(code === 'session_ended' ? 'This session was ended. Please sign in again.' : 'Please sign in again.'),
@@ -92,12 +92,13 @@ function show() {
   count();
 }
 
-/** Look at the token in use, as any script could: by seeing what the client sends. */
+/** Look at the token in use, as any script could: by seeing what the client sends. Empty where there is none. */
 async function look() {
   let me;
   const token = await bearerOf(API, async () => {
-    me = await (await client.fetch(API)).json();
-  });
+    const answer = await client.fetch(API);
+    me = answer.ok ? await answer.json() : {};
+  }).catch(() => ''); // signed out meanwhile, or the line is down: the client says so itself
   if (!token || client.state !== 'signed-in') return '';
   const { claims } = decoded(token);
   const since = held?.token === token ? held.since : Date.now();
@@ -153,13 +154,16 @@ async function signIn() {
 
 /** Sign in as before if the page knows how, else lead to the form; true where that was done. */
 async function signInAgain() {
-  if (!about.password) {
+  try {
+    if (!about.password) throw new Error();
+    await client.login({ username: about.username, password: about.password });
+    await look();
+    return true;
+  } catch (error) {
+    $('sign-in-fault').textContent = error.message;
     $('username').focus();
     return false;
   }
-  await client.login({ username: about.username, password: about.password });
-  await look();
-  return true;
 }
 
 async function signOut(act) {

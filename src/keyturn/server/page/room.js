@@ -3,6 +3,10 @@
 import { $, announce, h, pause, short, span } from './dom.js';
 import { send, watch } from './wire.js';
 
+/** When this page last saw a refresh answered, in ms: the server's word of it may be a moment late. */
+let turned = 0;
+watch(({ path, status }) => saw(path, status));
+
 const TITLES = {
   stopped: 'Stopped',
   noticed: 'Noticed, and ended',
@@ -87,7 +91,7 @@ export function room(attacks, world) {
   }
 
   async function again(parts) {
-    if (!(await world.signInAgain())) return;
+    if (world.client.state !== 'signed-in' && !(await world.signInAgain())) return;
     parts.outcome.querySelector('.again')?.parentElement.remove();
     parts.run.focus();
     announce('Signed in again.');
@@ -105,6 +109,7 @@ function stageOf(parts, world) {
     /** Send a request, tell it, and give the answer. */
     async send({ who, say, ...request }) {
       const answer = await send(request);
+      saw(request.path, answer.status);
       const sent = sentBy(request);
       tell({
         who,
@@ -134,7 +139,7 @@ function stageOf(parts, world) {
     },
     /** Wait until the leeway after the newest turn is over. */
     outwait(why) {
-      return this.until(world.anchor() + world.about.settings.leeway * 1000 + 400, why);
+      return this.until(Math.max(world.anchor(), turned) + world.about.settings.leeway * 1000 + 400, why);
     },
     /** Wait until a moment (ms), with a countdown to be seen. */
     async until(until, why) {
@@ -145,6 +150,10 @@ function stageOf(parts, world) {
       parts.countdown.textContent = '';
     },
   };
+}
+
+function saw(path, status) {
+  if (path.endsWith('/refresh') && status === 200) turned = Date.now();
 }
 
 function sentBy({ bearer, body, credentials }) {
