@@ -10,11 +10,7 @@ from urllib.parse import urlsplit
 from wsproto import ConnectionType, WSConnection
 from wsproto.events import AcceptConnection, CloseConnection, Ping, RejectConnection, Request, TextMessage
 
-from tests.browser.engines.face import PATIENCE
-
-
-class RefusedError(Exception):
-    """The browser answered a command with an error."""
+from tests.browser.engines.face import PATIENCE, RefusedError
 
 
 class Bidi:

@@ -28,16 +28,20 @@ def in_the_end() -> Iterator[list[ExitStack]]:
 
 
 @pytest.fixture(scope="package")
-def firefox(need: Callable[[str], str], in_the_end: list[ExitStack]) -> Iterator[Engine]:
+def firefox(
+    need: Callable[[str], str], in_the_end: list[ExitStack], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Engine]:
     """Firefox, as Debian has it."""
-    with started(lambda: Firefox(need)) as engine:
+    with started(lambda: Firefox(need, tmp_path_factory.mktemp("firefox"))) as engine:
         yield engine
 
 
 @pytest.fixture(scope="package")
-def webkit(need: Callable[[str], str], in_the_end: list[ExitStack]) -> Iterator[Engine]:
+def webkit(
+    need: Callable[[str], str], in_the_end: list[ExitStack], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Engine]:
     """WebKitGTK, as Debian has it."""
-    with started(lambda: Webkit(need)) as engine:
+    with started(lambda: Webkit(need, tmp_path_factory.mktemp("webkit"))) as engine:
         yield engine
 
 

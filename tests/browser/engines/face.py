@@ -5,9 +5,15 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Protocol, Self
 
+import httpx
+
 #: Seconds; a busy machine may take its time, and what is ready sooner is used sooner.
 PATIENCE = 60.0
 STARTS = 3
+
+
+class RefusedError(Exception):
+    """The browser, or what drives it, answered a command with an error."""
 
 
 class ScriptError(Exception):
@@ -84,6 +90,6 @@ def started(start: Callable[[], Engine]) -> Engine:
     for _ in range(STARTS - 1):
         try:
             return start()
-        except (AssertionError, OSError):
+        except (AssertionError, OSError, RefusedError, httpx.HTTPError):
             continue
     return start()

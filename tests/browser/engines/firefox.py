@@ -4,7 +4,6 @@ import json
 import math
 import re
 import shutil
-import tempfile
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -12,8 +11,8 @@ from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
 
-from tests.browser.engines.bidi import Bidi, RefusedError
-from tests.browser.engines.face import Cookie, ScriptError
+from tests.browser.engines.bidi import Bidi
+from tests.browser.engines.face import Cookie, RefusedError, ScriptError
 from tests.browser.engines.process import Program
 
 LISTENS = re.compile(r"WebDriver BiDi listening on (ws://\S+)")
@@ -100,9 +99,8 @@ class Firefox:
 
     name = "Firefox"
 
-    def __init__(self, need: Callable[[str], str]) -> None:
-        path = need("firefox-esr")
-        self._home = Path(tempfile.mkdtemp(prefix="keyturn-firefox-"))
+    def __init__(self, need: Callable[[str], str], home: Path) -> None:
+        path, self._home = need("firefox-esr"), home
         (self._home / "profile").mkdir()
         lines = (f"user_pref({json.dumps(name)}, {json.dumps(value)});" for name, value in PREFERENCES.items())
         (self._home / "profile" / "user.js").write_text("\n".join(lines))

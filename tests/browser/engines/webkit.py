@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import socket
-import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any, Self
 
 import httpx
 
-from tests.browser.engines.face import PATIENCE, Cookie, ScriptError
+from tests.browser.engines.face import PATIENCE, Cookie, RefusedError, ScriptError
 from tests.browser.engines.names import Names
 from tests.browser.engines.process import Program
 
@@ -54,7 +53,8 @@ def answer(http: httpx.Client, method: str, path: str, body: dict[str, Any] | No
     """Send a command and give the value of its answer (WebDriver section 6.4)."""
     told = http.request(method, path, json=body if body is not None or method != "POST" else {})
     value = told.json()["value"]
-    assert told.is_success, f"{method} {path}: {value}"
+    if not told.is_success:
+        raise RefusedError(f"{method} {path}: {value}")
     return value
 
 
@@ -120,7 +120,7 @@ class WebkitProfile:
             for tab in [*self._tabs]:
                 tab.clear_cookies()
                 tab.close()
-        except (AssertionError, httpx.HTTPError):
+        except (RefusedError, httpx.HTTPError):
             self._driver.ask("DELETE", "")
         else:
             self._back(self)
@@ -131,9 +131,8 @@ class Webkit:
 
     name = "WebKitGTK"
 
-    def __init__(self, need: Callable[[str], str]) -> None:
-        driver, screen = need("WebKitWebDriver"), need("Xvfb")
-        self._home = Path(tempfile.mkdtemp(prefix="keyturn-webkit-"))
+    def __init__(self, need: Callable[[str], str], home: Path) -> None:
+        driver, screen, self._home = need("WebKitWebDriver"), need("Xvfb"), home
         self._programs: list[Program] = []
         self._names = Names()
         try:
@@ -142,7 +141,7 @@ class Webkit:
             self._programs.append(
                 Program([driver, f"--port={port}", "--host=127.0.0.1"], self._home, {**ENVIRONMENT, "DISPLAY": display})
             )
-            self._http = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=2 * PATIENCE, trust_env=False)
+            self._http = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE + 5, trust_env=False)
             self._programs[-1].wait_until(self._answers)
             self._idle = [profile := WebkitProfile(self._http, self._names, self._keep)]
         except BaseException:
