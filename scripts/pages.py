@@ -44,7 +44,9 @@ def _content(name: str) -> str:
 
 
 def _as_code(path: Path) -> str:
-    language = {".py": "python", ".sh": "sh", ".conf": "nginx", ".service": "ini", ".html": "html", "": "dockerfile"}[path.suffix]
+    language = {".py": "python", ".sh": "sh", ".conf": "nginx", ".service": "ini", ".html": "html", "": "dockerfile"}[
+        path.suffix
+    ]
     return f"```{language}\n{path.read_text().rstrip()}\n```\n"
 
 
