@@ -248,7 +248,9 @@ class TestEvents:
         assert answers == [[], ["News"], ["News"]]
 
     @pytest.mark.anyio
-    async def test_nobody_waits_on_a_server_that_stops(self, demo: Demo) -> None:
+    async def test_nobody_waits_on_a_server_that_stops(self, demo: Demo, monkeypatch) -> None:
+        monkeypatch.setattr(demo_page, "LONGEST_WAIT_SECONDS", 1e9)
+
         class Ending:
             ends = True
 
@@ -362,6 +364,7 @@ class TestALostAnswer:
     def test_nothing_but_a_refresh_is_lost(self, ada: Browser) -> None:
         ada.post("/demo/lose")
         assert ada.me().status == 200
+        assert ada.post("/demo/thief/copy").status == 200
         assert ada.get("/auth/session", Authorization=f"Bearer {ada.token}").status == 200
 
     def test_what_was_asked_for_long_ago_is_forgotten(self, ada: Browser, demo: Demo) -> None:

@@ -36,7 +36,7 @@ def test_elsewhere_it_may_not(tmp_path, environment, says):
 
 
 def test_without_words_of_the_users_own_it_goes_at_a_pace_that_can_be_watched(tmp_path):
-    own = {"KEYTURN_LEEWAY": "7s", "HOME": "/home/ada"}
+    own = {"KEYTURN_LEEWAY": "7s", "LANG": "C"}
     settings = load(here=tmp_path, environment=demo_settings.lively_environment(own)).settings
     assert settings.access_token_lifetime == timedelta(seconds=30)
     assert (settings.clock_skew, settings.profile) == (timedelta(0), "development")
