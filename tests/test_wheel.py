@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import venv
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,13 @@ def test_the_wheel_brings_the_browser_client_and_serves_it_out_of_the_zip_too(wh
     assert place.startswith(str(wheel))
     assert names.split() == sorted(path.name for path in (ROOT / "src/keyturn/client").glob("client*.js"))
     assert "client.js" in names.split()
+
+
+def test_the_wheel_holds_the_browser_client_with_its_types_and_its_package(wheel: Path) -> None:
+    names = set(zipfile.ZipFile(wheel).namelist())
+    kept = [path for path in (ROOT / "src" / "keyturn" / "client").iterdir() if path.suffix in {".js", ".ts", ".json"}]
+    assert len(kept) > 9
+    assert {f"keyturn/client/{path.name}" for path in kept} <= names
 
 
 def test_the_installed_wheel_tells_the_story(away: Path) -> None:

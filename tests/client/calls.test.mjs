@@ -230,3 +230,11 @@ test('a step-up that comes too late is refreshed and repeated', async () => {
   await client.stepUp({ password: 'swordfish' });
   assert.deepEqual(world.server.requests.map(({ path }) => path), ['/auth/step-up', '/auth/refresh', '/auth/step-up']);
 });
+
+test('a step-up is not repeated as another session', async () => {
+  const { world, client } = await signedIn();
+  world.server.next('/auth/step-up', refusal('token_stale'));
+  world.server.session = 'S2';
+  assert.equal((await failure(client.stepUp({ password: 'swordfish' }))).code, 'session_changed');
+  assert.equal(world.server.count('/auth/step-up'), 1);
+});

@@ -217,3 +217,16 @@ test('a closed client has no timer, no channel, no listener and no token, and as
   assert.equal(world.server.requests.length, 0);
   tab.client.close();
 });
+
+test('a sign-out elsewhere wins over the answer to a question asked before it', async () => {
+  const world = new World();
+  const slow = gate();
+  world.server.next('/auth/refresh', () => slow.promise.then(() => world.server.refresh()));
+  const tab = await world.open();
+  const Channel = world.air.channel();
+  new Channel('keyturn:https://shop.test/auth/').postMessage({ keyturn: 1, type: 'out', session_id: 'S1' });
+  await settle();
+  slow.open();
+  await world.clock.pass(1000);
+  assert.equal(tab.client.state, 'signed-out');
+});

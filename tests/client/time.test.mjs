@@ -140,6 +140,7 @@ test('no token in a client that is looked into, in an event or in an error', asy
     told.push(inspect(await failure(tab.client.login({ username: 'ada', password })), { depth: 20, showHidden: true }));
   }
   await world.clock.pass(400_000);
+  told.push(RegExp.input, RegExp.lastMatch, RegExp.leftContext, RegExp.rightContext);
   told.push(inspect(tab.log, { depth: 20, showHidden: true }));
   for (const text of told) assert.doesNotMatch(text, /secret-|swordfish/);
 });

@@ -31,6 +31,7 @@ const TROUBLE = {
   'a token that no header can carry': [() => Response.json({ access_token: 'a\nb', expires_in: 1, session_id: 'S1' }), 'bad_answer'],
   'a life that is no number': [() => Response.json({ access_token: 'a', expires_in: '300', session_id: 'S1' }), 'bad_answer'],
   204: [() => new Response(null, { status: 204 }), 'bad_answer'],
+  '503 with the code of an end': [() => refusal('session_ended', 503), 'session_ended'],
   403: [() => refusal('cross_site', 403), 'cross_site'],
   421: [() => refusal('misdirected_request', 421), 'misdirected_request'],
   'an unknown code': [() => refusal('something_new'), 'something_new'],

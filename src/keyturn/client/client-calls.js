@@ -1,4 +1,4 @@
-// Calls with the session's access token: fresh before they are sent, repeated where the server wants a newer one.
+// What is done with the session's token.
 
 /** @import { Answer, Client, Here, Known, Session, SignedIn } from './client-types.js' */
 
@@ -11,13 +11,8 @@ export function makeCalls(here, session) {
   const { locked, leave, hush, obtain, refresh, current } = session;
   const home = new URL(routes);
 
-  /**
-   * Send something with the current token, and again with a newer one where that may help; never as another session.
-   *
-   * @param {(known: Known) => Promise<Answer>} send
-   * @param {boolean} [must] whether somebody has to be signed in
-   * @returns {Promise<any>} what was answered in the end
-   */
+  /** Send with the current token, and again with a newer one where that may help; never as another session.
+   * @param {(known: Known) => Promise<Answer>} send @param {boolean} [must] be signed in @returns {Promise<any>} */
   async function persist(send, must) {
     const before = current();
     let known = await session.fresh();
@@ -38,12 +33,10 @@ export function makeCalls(here, session) {
   }
 
   /** @param {string} path @param {string} [method] */
-  function api(path, method = 'GET') {
-    const signal = AbortSignal.any([session.signal()]);
-    return unless(signal, persist(({ access_token: token }) => ask(here, path, { method, token, signal }).then(good), true));
-  }
+  const api = (path, method = 'GET') =>
+    persist(({ access_token: token }) => ask(here, path, { method, token, signal: session.signal() }).then(good), true);
 
-  /** The same for what changes the session, while no tab refreshes; it is not given up with the session.
+  /** The same while no tab refreshes: it changes the session.
    * @param {(token?: string) => Promise<any>} send */
   const change = (send) =>
     persist(
@@ -69,7 +62,7 @@ export function makeCalls(here, session) {
       locked(async () => {
         const json = { ...rest, client_id: clientId, device_name: deviceName, transport: 'cookie' };
         await obtain('login', { json }, async ({ access_token: token }) => {
-          // Better to know now than with the first call whether cookies come back from another site.
+          // Do cookies come back from another site? Better to know now than with the first call.
           if (home.origin !== origin) await ask(here, 'session', { method: 'GET', token }).catch(blocked);
           return true;
         });

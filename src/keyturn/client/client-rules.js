@@ -1,4 +1,4 @@
-// The decisions: pure functions of what they are given. Times are milliseconds of a clock that only goes forward.
+// The decisions, as pure functions. Times are milliseconds of a clock that only goes forward.
 
 /** @import { Answer, Known, Message, SignedIn, TokenAnswer } from './client-types.js' */
 
@@ -15,9 +15,9 @@ export const isTokenAnswer = (body) =>
   body.expires_in >= 0 &&
   body.expires_in < 1e6 &&
   typeof body.session_id === 'string' &&
-  // What may stand in a header field and in a subprotocol: the error that a browser raises of any other would quote it.
+  // What a header field or a subprotocol cannot carry would be quoted by the browser's error.
   /^[\w.~-]+$/.test(body.access_token ?? '-') &&
-  // A second match, since every script can read the text of the last one: RegExp.input.
+  // Every script can read the last match: RegExp.input.
   /^/.test('');
 
 /** @param {TokenAnswer} answer @param {number} from @returns {SignedIn} */
@@ -31,17 +31,17 @@ export const signedIn = ({ access_token, expires_in, session_id, scope = '' }, f
   until: from + expires_in * 1000,
 });
 
-/** Tell refusals of a refresh apart. Whatever is not plainly a "no" of ours keeps the session.
+/** Of a refused refresh: whatever is not plainly a "no" of ours keeps the session.
  * @param {Answer} answer */
 export const outcomeOf = ({ status, code = '' }) =>
   status !== 401 ? 'trouble' : code === 'token_stale' ? 'stale' : OVER.includes(code) ? 'out' : 'trouble';
 
-/** The stable code of a problem, or what a refusal that need not be ours says (RFC 6750 section 3.1).
+/** Ours, or that of RFC 6750 section 3.1.
  * @param {any} body @param {string | null} [challenge] @returns {string | undefined} */
 export const codeOf = (body, challenge) =>
   /^[a-z_]+$/.test(body?.code ?? '') ? body.code : /^bearer.*invalid_token/i.test(challenge ?? '') ? 'token_invalid' : undefined;
 
-/** What to do with the answer to a call that was sent with what was known then, and is known now.
+/** What to do with an answer, by what was known when it was asked for and is known now.
  * @param {Answer} answer @param {Known} then @param {Known} now @param {number} time @param {number} repeats
  * @returns {'give' | 'repeat' | 'refresh'} */
 export function nextMove({ status, code = '' }, then, now, time, repeats) {
@@ -51,11 +51,11 @@ export function nextMove({ status, code = '' }, then, now, time, repeats) {
   return stale || time >= Math.min(then.from + YOUNG, then.until) ? 'refresh' : 'give';
 }
 
-/** When to refresh: half a minute before the end, or a fifth of the life; but never more than once in a second.
+/** Half a minute before the end, or a fifth of the life; but never more than once in a second.
  * @param {SignedIn} known */
 export const dueAt = ({ from, until }) => Math.max(until - Math.min(30_000, (until - from) / 5), from + 1000);
 
-/** How long to wait after failures in a row, less up to a half of it by chance.
+/** Longer after each failure, less up to a half by chance.
  * @param {number} failures @param {number} random @param {number} first */
 export const backoff = (failures, random, first) => Math.min(60_000, first * 2 ** (failures - 1)) * (1 - random / 2);
 
@@ -63,12 +63,8 @@ export const backoff = (failures, random, first) => Math.min(60_000, first * 2 *
 export const isMessage = (data) =>
   data?.keyturn === 1 && (data.type !== 'token' || (isTokenAnswer(data) && /** @type {any} */ (data).age >= 0));
 
-/**
- * Whether a token from another tab is to be taken over. Messages overtake each other: none may bring back a session
- * that this tab knows to be over, nor an older token.
- *
- * @param {SignedIn} theirs @param {boolean} fresh @param {Known} ours @param {string | undefined} ended
- */
+/** Messages overtake each other: none may bring back a session that is over, nor an older token.
+ * @param {SignedIn} theirs @param {boolean} fresh @param {Known} ours @param {string | undefined} ended */
 export function isNews(theirs, fresh, ours, ended) {
   if (theirs.session_id === ended || (theirs.access_token && theirs.access_token === ours.access_token)) return false;
   if (theirs.session_id === ours.session_id) return theirs.until > ours.until + (fresh ? -SLACK : SLACK);

@@ -1,4 +1,4 @@
-// The session as this tab knows it, and what changes it: the one place that holds the token.
+// The session as this tab knows it: the one place that holds the token.
 
 /** @import { Here, Known, Message, Session } from './client-types.js' */
 
@@ -6,7 +6,7 @@ import { backoff, codeOf, dueAt, isNews, isTokenAnswer, outcomeOf, signedIn } fr
 import { joinTabs } from './client-tabs.js';
 import { ask, KeyturnError } from './client-wire.js';
 
-// How long to listen for what another tab has just fetched: messages and locks are not ordered.
+// To hear what another tab has just fetched: messages and locks are not ordered.
 const EAR = 250;
 const CONFIRM = 3000;
 const nothing = () => {};
@@ -148,13 +148,13 @@ export function openSession(here) {
   async function exchange(used, again) {
     if (current !== used) return;
     const { signal } = (turning = new AbortController());
-    // Signed out meanwhile, or signed in as somebody else: what was asked before that must not undo it.
+    // What was asked for before a sign-out or another sign-in must not undo it.
     const holds = () => current === used || (!!used.session_id && current.session_id === used.session_id);
     try {
       await obtain('refresh', { signal }, holds);
       const known = current;
       clearTimeout(confirming);
-      // Let the server know that its answer came: until then it may have to give it again.
+      // The server may have to give its answer again until it knows that it came.
       confirming = setTimeout(() => {
         if (known === current && !known.used) ask(here, 'session', { method: 'GET', token: known.access_token }).catch(nothing);
       }, CONFIRM);
@@ -195,7 +195,7 @@ export function openSession(here) {
   /** @param {any} event */
   function woken({ type, persisted }) {
     if (type === 'online' && !trouble?.retryAfter) notBefore = 0;
-    // A page that comes back from the cache heard nothing of what happened meanwhile.
+    // In the back-forward cache it heard nothing.
     wake(persisted && current.session_id);
   }
 

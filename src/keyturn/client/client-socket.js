@@ -4,7 +4,7 @@
 
 import { KeyturnError } from './client-wire.js';
 
-// What the server closes with when a session is over.
+// As the server closes it.
 const UNAUTHORIZED = 4401;
 
 /** @param {Here} here @param {Session} session @returns {Client['websocket']} */

@@ -1,4 +1,4 @@
-// What tabs of one origin share: a lock, and a channel.
+// What tabs share.
 
 /** @import { Here, Message, Tabs } from './client-types.js' */
 

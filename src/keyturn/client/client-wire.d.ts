@@ -1,12 +1,10 @@
 /** Give the body of a good answer; all others are errors.
  * @param {Here} here @param {string} path @param {Ask} [how] @returns {Promise<any>} */
 export function ask({ fetch, setTimeout, clearTimeout, routes, life }: Here, path: string, { method, token, json, signal }?: Ask): Promise<any>;
-/**
- * What went wrong, by a stable code: the server's, or `network`, `timeout`, `bad_answer`, `signed_out`,
- * `session_changed`, `cookies_blocked`. Holds no token and no password.
- */
+/** What went wrong. `code` is the server's, or `network`, `timeout`, `bad_answer`, `signed_out`, `session_changed`,
+ * `cookies_blocked`. */
 export class KeyturnError extends Error {
-    /** @param {string} code @param {number} [status] @param {number} [retryAfter] seconds that the server asks to wait @param {string} [detail] */
+    /** @param {string} code @param {number} [status] @param {number} [retryAfter] seconds @param {string} [detail] */
     constructor(code: string, status?: number, retryAfter?: number, detail?: string);
     code: string;
     status: number | undefined;

@@ -1,4 +1,4 @@
-// Keyturn's own routes: one request, one answer, within ten seconds.
+// Keyturn's own routes.
 
 /** @import { Ask, Here } from './client-types.js' */
 
@@ -7,12 +7,10 @@ import { codeOf } from './client-rules.js';
 const PATIENCE = 10_000;
 const HOUR = 3600;
 
-/**
- * What went wrong, by a stable code: the server's, or `network`, `timeout`, `bad_answer`, `signed_out`,
- * `session_changed`, `cookies_blocked`. Holds no token and no password.
- */
+/** What went wrong. `code` is the server's, or `network`, `timeout`, `bad_answer`, `signed_out`, `session_changed`,
+ * `cookies_blocked`. */
 export class KeyturnError extends Error {
-  /** @param {string} code @param {number} [status] @param {number} [retryAfter] seconds that the server asks to wait @param {string} [detail] */
+  /** @param {string} code @param {number} [status] @param {number} [retryAfter] seconds @param {string} [detail] */
   constructor(code, status, retryAfter, detail = `Keyturn: ${code}`) {
     super(detail);
     this.name = 'KeyturnError';

@@ -1,11 +1,4 @@
-/**
- * Keyturn in the browser: sign in, call, stay signed in over all tabs, sign out.
- *
- *     import { createClient } from '/auth/client.js';
- *     const client = createClient();
- *     await client.login({ username, password });
- *     const answer = await client.fetch('/api/orders');
- */
+// Keyturn in the browser: sign in, call, stay signed in over all tabs, sign out (docs/reference/browser-client.md).
 
 /** @import { Client, Emit, Here, Options, Platform } from './client-types.js' */
 
@@ -15,17 +8,13 @@ import { makeWebsocket } from './client-socket.js';
 
 export { KeyturnError } from './client-wire.js';
 
-/**
- * Make a client; a page needs one.
- *
- * @param {Options} [options]
- * @returns {Client}
- */
+/** Make a client; a page needs one.
+ * @param {Options} [options] @returns {Client} */
 export function createClient({ baseUrl = new URL('.', import.meta.url), origins, resume = true, name = '', platform } = {}) {
   const around = { ...surroundings(), ...platform };
   const routes = new URL(baseUrl, around.base).href.replace(/\/*$/, '/');
   const listed = new Set((origins ?? [routes]).map((url) => new URL(url).origin));
-  // What files, data and sandboxed frames have in place of an origin.
+  // Files and sandboxed frames have no origin.
   listed.delete('null');
   /** @type {Record<string, Set<(detail: any) => void>>} */
   const listeners = {};
