@@ -45,8 +45,8 @@ enabled_services() {
 # PostgreSQL's programs stand in a folder of their version's, off the path; a server's may stand where only root looks.
 has_program() { [ -n "$(PATH=$PATH:/usr/sbin type -P "$1")" ] || compgen -G "/usr/lib/postgresql/*/bin/$1" >/dev/null; }
 
-# The programs that tests ask for with need(…): a browser for the pages and the tool that tells it whom to trust, node and npm for the page on another port,
-# the databases that the tests start, and the proxy that the server is tried behind.
+# The programs that tests ask for with need(…): browsers for the pages and the tool that tells them whom to trust, node
+# and npm for the page on another port, the databases that the tests start, and the proxy that the server is tried behind.
 system_programs() {
     local missing=()
     command -v chromium >/dev/null || missing+=(chromium)
