@@ -21,7 +21,6 @@ OPTIONS = "--allowJs --strict --target es2023 --lib es2023,dom,dom.iterable --mo
 DECLARED = ["client.d.ts", "client-wire.d.ts"]
 
 
-
 def node(need: Callable[[str], str], name: str) -> None:
     done = run([need("node"), "--test", "--test-reporter=tap", str(HERE / f"{name}.test.mjs")])
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr
@@ -145,5 +144,7 @@ def test_node_finds_the_package_by_its_name(need: Callable[[str], str], tmp_path
 def test_the_package_holds_every_file_that_its_code_and_its_types_name() -> None:
     names = {path.name for path in CLIENT.iterdir()}
     for path in [*CLIENT.glob("*.js"), *(CLIENT / name for name in DECLARED)]:
-        for named in re.findall(r"^(?:import|export)\b.* from ['\"]\./([\w-]+)\.js['\"]", path.read_text(), re.MULTILINE):
+        for named in re.findall(
+            r"^(?:import|export)\b.* from ['\"]\./([\w-]+)\.js['\"]", path.read_text(), re.MULTILINE
+        ):
             assert {f"{named}.js", f"{named}.d.ts"} & names, f"{path.name} names {named}"
