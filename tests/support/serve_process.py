@@ -16,6 +16,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from keyturn.server.config import ServerConfig, load
+from keyturn.server.installation import Installation
+
 #: Seconds; a start takes one or two, on a machine that does nothing else.
 PATIENCE = 60
 _LISTENS = re.compile(r"listens at (http://\S+)")
@@ -199,16 +202,12 @@ def served(
         folder: its current folder; without a ``keyturn.toml`` in it (or ``--config``) it works in ``.keyturn/`` there.
         arguments: behind ``keyturn serve``; ``--port`` is given where it is not among them.
         more: environment variables besides.
-        users: name -> password of users to be made first, by ``keyturn users create``.
+        users: name -> password of users to be made first, as ``keyturn users create`` makes them.
         roles: theirs.
     """
-    config = [
-        part for at, part in enumerate(arguments) if part == "--config" or arguments[at - 1 : at] == ("--config",)
-    ]
-    for name, password in (users or {}).items():
-        given = [part for role in roles for part in ("--role", role)]
-        made = run_keyturn(folder, "users", "create", name, *given, *config, given=password + "\n", more=more)
-        assert made.returncode == 0, made.stderr
+    if users:
+        config = [arguments[at] for at in range(1, len(arguments)) if arguments[at - 1] == "--config"]
+        _make_users(load(*config, environment=environment(more), here=folder), users, roles)
     port = () if "--port" in arguments else ("--port", "0")
     server = start(folder, *arguments, *port, more=more)
     try:
@@ -224,6 +223,13 @@ def served(
                     os.kill(pid, signal.SIGKILL)
             server.process.wait(PATIENCE)
             raise
+
+
+def _make_users(config: ServerConfig, users: Mapping[str, str], roles: Sequence[str]) -> None:
+    with Installation(config) as installation:  # a process for each would take half a second
+        installation.prepare()
+        for name, password in users.items():
+            installation.accounts.create(name, password=password, roles=roles)
 
 
 def _children(pid: int) -> list[int]:
