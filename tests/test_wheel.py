@@ -82,6 +82,13 @@ def test_the_wheel_holds_the_browser_client_with_its_types_and_its_package(wheel
     assert {f"keyturn/client/{path.name}" for path in kept} <= names
 
 
+def test_the_wheel_holds_the_page_of_the_demonstration(wheel: Path) -> None:
+    names = set(zipfile.ZipFile(wheel).namelist())
+    kept = [path.name for path in (ROOT / "src" / "keyturn" / "server" / "page").iterdir() if path.is_file()]
+    assert "index.html" in kept
+    assert {f"keyturn/server/page/{name}" for name in kept} <= names
+
+
 def test_the_installed_wheel_tells_the_story(away: Path) -> None:
     done = run([str(away / "bin" / "keyturn"), "demo"], away)
     assert (done.returncode, done.stderr) == (0, "")
