@@ -167,3 +167,20 @@ def test_a_strict_server_takes_two_tabs_for_a_theft_and_the_card_says_why(chromi
         assert not is_signed_in(visit)
         assert (visit.complaints, visit.violations()) == ([], [])
         context.close()
+
+
+@pytest.mark.ids("CK-01")
+def test_with_the_prefix_a_planted_cookie_does_not_even_spoil(chromium: Browser, tmp_path: Path) -> None:
+    with demonstration(tmp_path, profile="browser") as usual:
+        context = visitor(chromium)
+        visit = Visit(usual, context.new_page())
+        visit.open()
+        visit.sign_in()
+        played = visit.run("planted")
+        assert (played.outcome, played.answers) == ("stopped", [(200, ""), (200, ""), (200, "")])
+        expect(visit.card("planted").locator(".wire")).to_contain_text(
+            "Refused: a cookie with this prefix comes from a"
+        )
+        assert is_signed_in(visit)
+        assert (visit.complaints, visit.violations()) == ([], [])
+        context.close()

@@ -86,7 +86,7 @@ const cookies = (name, prefix) => ({
   elsewhere: `${name}=planted; Path=${prefix}`,
 });
 
-const isThere = (name) => document.cookie.includes(name);
+const isThere = (prefix) => document.cookie.split('; ').some((cookie) => cookie.startsWith(prefix));
 
 export const yourPage = {
   id: 'your-page',
