@@ -3,7 +3,7 @@
 .PHONY: help setup demo test test-newer test-lowest lint format bench bench-scale torture torture-table docs constraints clean
 BIN := .venv/bin
 # Two files of tests at a time, for most of them wait for servers; ARGS="-n 0" takes one after the other.
-PARALLEL := -n 2 --dist loadfile
+PARALLEL := -n 2 --dist loadfile --no-loadscope-reorder
 
 help:  ## what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

@@ -13,6 +13,28 @@ from tests.support.servers import MariadbServer, PostgresqlServer, remove_run_fo
 
 register_profiles()
 
+#: Files that take half a minute and more: they come first, so that no worker is left alone with one in the end.
+_LONG = tuple(
+    Path(__file__).parent / name
+    for name in (
+        "interop/test_openapi_document.py",
+        "testing/torture/test_runs.py",
+        "flask/test_processes.py",
+        "benchmarks/test_benchmarks.py",
+        "interop/test_rotation.py",
+        "deploy/test_container.py",
+        "deploy/test_nginx.py",
+        "cli/test_serve.py",
+        "server/test_shutdown.py",
+        "server/test_health_of_a_database.py",
+        "regressions/test_crowds.py",
+        "failure/test_database_in_trouble.py",
+        "failure/test_database_killed.py",
+        "cli/test_demo.py",
+        "stores/test_plans.py",
+    )
+)
+
 
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
@@ -54,10 +76,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Refuse an id that nobody knows: a mistyped one would claim that nothing decides the right one."""
+    """Refuse an id that nobody knows, which would claim that nothing decides the right one; put long files first."""
     for item in items:
         if unknown := [promise for promise in ids_of(item) if not KNOWN_ID.fullmatch(promise)]:
             raise pytest.UsageError(f"{item.nodeid}: no such id as {', '.join(unknown)}")
+    items.sort(key=lambda item: _LONG.index(item.path) if item.path in _LONG else len(_LONG))
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
