@@ -533,7 +533,7 @@ def test_a_server_that_starts_says_so_too(home: Home) -> None:
     with served(home.folder) as ill:
         pass
     warning = "1 session lives that was sealed before the oldest refresh key here began"
-    assert [any(warning in line for line in each.said) for each in (well, ill)] == [False, True]
+    assert [warning in each.output for each in (well, ill)] == [False, True]
 
 
 def test_lost_keys_of_live_sessions_are_broken(home: Home) -> None:
