@@ -20,7 +20,7 @@ from keyturn.server.config import ServerConfig, load
 from keyturn.server.installation import Installation
 
 #: Seconds; a start takes one or two, on a machine that does nothing else. One that does much took more than sixty.
-PATIENCE = 120
+PATIENCE = 100
 _LISTENS = re.compile(r"listens at (http://\S+)")
 #: The program as it is installed; every warning is an error.
 _COMMAND = (sys.executable, "-W", "error", str(Path(sys.executable).with_name("keyturn")))
