@@ -215,6 +215,11 @@ class TestEvents:
         ada.refresh()
         assert [event["n"] for event in ada.events(last)] == [last + 1]
 
+    def test_each_start_of_the_server_has_a_mark_of_its_own(self, ada: Browser, tmp_path: Path) -> None:
+        here = [ada.get("/demo/events").body["run"] for _ in range(2)]
+        with shown(tmp_path) as (_, port):
+            assert len({*here, Browser(port).get("/demo/events?after=0&wait=0").body["run"]}) == 2
+
     def test_a_number_from_before_a_restart_gets_all(self, ada: Browser) -> None:
         everything = ada.get("/demo/events").body
         assert everything["events"] != []
@@ -305,6 +310,39 @@ class TestTheThief:
         done = ada.post("/demo/thief/replay", {"id": copy["id"]}).body
         assert "kt_bind=" in done["request"]["headers"]["Cookie"]
 
+    @pytest.mark.ids("SE-02")
+    def test_after_the_sign_out_a_copy_of_everything_opens_nothing(self, ada: Browser) -> None:
+        copy = ada.post("/demo/thief/copy", Authorization=f"Bearer {ada.token}").body
+        tried = {"id": copy["id"], "what": "session"}
+        before = ada.post("/demo/thief/replay", tried).body
+        assert (before["answer"]["status"], before["answer"]["code"]) == (200, "")
+        assert (before["request"]["method"], before["request"]["path"]) == ("GET", "/auth/session")
+        without = ada.post("/demo/thief/replay", {**tried, "with_binding": False}).body
+        assert without["answer"]["code"] == "binding_mismatch"
+        ada.post("/auth/logout")
+        after = ada.post("/demo/thief/replay", tried).body
+        assert (after["answer"]["status"], after["answer"]["code"]) == (401, "session_ended")
+        assert set(after["request"]["headers"]) == {"User-Agent", "Keyturn-Client", "Authorization", "Cookie"}
+        assert after["request"]["headers"]["Authorization"].startswith("Bearer ")
+        assert ada.leaks(ada.heard[-1].told) == []
+
+    def test_a_copy_without_an_access_token_has_none(self, ada: Browser) -> None:
+        copy = ada.post("/demo/thief/copy").body
+        tried = ada.post("/demo/thief/replay", {"id": copy["id"], "what": "session"}).body
+        assert tried["answer"]["code"] == "token_missing"
+        assert "Authorization" not in tried["request"]["headers"]
+
+    def test_a_form_that_comes_with_the_cookies_all_the_same_is_refused(self, ada: Browser) -> None:
+        copy = ada.post("/demo/thief/copy").body
+        told = ada.get("/demo/events").body["last"]
+        tried = ada.post("/demo/thief/replay", {"id": copy["id"], "what": "form"}).body
+        assert (tried["answer"]["status"], tried["answer"]["code"]) == (403, "cross_site")
+        assert (tried["answer"]["set_cookie"], tried["answer"]["cleared"]) == ([], [])
+        assert tried["request"]["headers"]["Sec-Fetch-Site"] == "cross-site"
+        assert "Keyturn-Client" not in tried["request"]["headers"]
+        assert [event["type"] for event in ada.events(told)] == []  # it is the thief's, not what the frame has sent
+        assert ada.me().status == 200
+
     @pytest.mark.parametrize("path", ["/demo/thief/copy", "/demo/lose"])
     def test_where_nobody_is_signed_in_there_is_nothing_to_take(self, browser: Browser, path: str) -> None:
         assert (browser.post(path).status, browser.post(path).code) == (409, "no_session")
@@ -315,7 +353,7 @@ class TestTheThief:
         for body in ({}, {"id": "never"}):
             assert ada.post("/demo/thief/replay", body).code == "not_found"
 
-    @pytest.mark.parametrize("body", [{"id": 7}, {"id": "x", "with_binding": "yes"}, []])
+    @pytest.mark.parametrize("body", [{"id": 7}, {"id": "x", "with_binding": "yes"}, {"id": "x", "what": "login"}, []])
     def test_a_body_of_another_shape_is_refused(self, ada: Browser, body: object) -> None:
         answer = ada.post("/demo/thief/replay", body)
         assert (answer.status, answer.code) == (400, "invalid_request")
@@ -388,6 +426,15 @@ class TestTheStranger:
         assert host.partition(":")[2] not in answer.told
         assert f"form-action http://127.0.0.1:{browser.port};" in answer.headers["content-security-policy"]
 
+    @pytest.mark.parametrize("port", ["", ":8000"])
+    def test_by_an_address_that_a_policy_cannot_name_it_may_send_its_form_too(
+        self, browser: Browser, port: str
+    ) -> None:
+        answer = browser.get("/demo/evil", Host=f"[::1]{port}")
+        assert f'action="http://[::1]{port}/auth/logout"' in answer.text
+        rules = answer.headers["content-security-policy"].split("; ")
+        assert {"form-action http:", "frame-src http:"} <= set(rules)
+
     def test_what_its_form_tries_is_refused_and_told(self, ada: Browser) -> None:
         # As a browser sends it: without the cookies, which are SameSite=Strict, and from no origin.
         form = {"Origin": "null", "Sec_Fetch_Site": "cross-site", "Content_Type": "application/x-www-form-urlencoded"}
@@ -417,8 +464,10 @@ def test_nothing_that_was_issued_is_in_any_answer_or_log(
     with shown(tmp_path) as (demo, port):
         ada = Browser(port)
         ada.sign_in("ada", PASSWORD)
-        copy = ada.post("/demo/thief/copy").body
+        copy = ada.post("/demo/thief/copy", Authorization=f"Bearer {ada.token}").body
         ada.post("/demo/thief/replay", {"id": copy["id"], "with_binding": False})
+        for what in ("session", "form"):
+            ada.post("/demo/thief/replay", {"id": copy["id"], "what": what})
         ada.post("/demo/lose")
         with pytest.raises(AnswerLostError):
             ada.refresh()

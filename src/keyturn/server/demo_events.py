@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from threading import Lock
 from typing import Any, Final
 
+from .._build import random_bytes
 from ..events import Event, RefreshRequired
 from .blanking import blanked
 from .observing import event_fields
 
 #: A page that looks away for long misses what is older; it draws no more than this anyway.
 MOST_EVENTS: Final = 500
+_RUN_BYTES: Final = 8
 #: Of one event that concerns many sessions.
 _MOST_SESSIONS: Final = 20
 #: What stands beside an event's own facts, or is a mark for a log where the page is given the id.
@@ -24,12 +26,15 @@ class EventRing:
 
     Args:
         most: how many are kept.
+        entropy: gives so many random bytes.
     """
 
-    def __init__(self, most: int = MOST_EVENTS) -> None:
+    def __init__(self, most: int = MOST_EVENTS, entropy: Callable[[int], bytes] = random_bytes) -> None:
         self._kept: deque[Mapping[str, Any]] = deque(maxlen=most)
         self._last = 0
         self._turn = Lock()
+        #: Another with each start of the server: the numbers of one run mean nothing in the next.
+        self.run = entropy(_RUN_BYTES).hex()
 
     @property
     def last(self) -> int:

@@ -157,7 +157,9 @@ class DemoPage:
                 self._waiting -= 1
         # A number from before a restart: all that there is.
         since = after if after is not None and after <= self.events.last else 0
-        return replies.json_reply({"events": self.events.after(since), "last": self.events.last})
+        return replies.json_reply(
+            {"events": self.events.after(since), "last": self.events.last, "run": self.events.run}
+        )
 
     async def _wait(self, asked: Asked, after: int, seconds: float) -> None:
         line, deadline = asked.scope.get(LINE), time.monotonic() + seconds

@@ -47,10 +47,12 @@ def stranger(request: Request, settings: Settings) -> Reply:
     """Give the page. It has no origin of its own, also where it is opened by itself, and may be framed by us alone."""
     host = (request.header(b"host") or "").lower()
     here = f"{request.scheme}://{host}" if _HOST.fullmatch(host) else settings.issuer
+    # A policy has no words for an IPv6 address (CSP3 section 2.3.1), and one that browsers cannot read lets nothing out.
+    goal = f"{request.scheme}:" if "[" in here else here
     path = settings.prefix + "/logout"
     policy = (
-        f"default-src 'none'; script-src {_hash(_SCRIPT)}; style-src {_hash(_STYLE)}; form-action {here}; "
-        f"frame-src {here}; frame-ancestors 'self'; base-uri 'none'; sandbox allow-forms allow-scripts"
+        f"default-src 'none'; script-src {_hash(_SCRIPT)}; style-src {_hash(_STYLE)}; form-action {goal}; "
+        f"frame-src {goal}; frame-ancestors 'self'; base-uri 'none'; sandbox allow-forms allow-scripts"
     )
     body = _PAGE.format(style=_STYLE, script=_SCRIPT, path=path, action=here + path)
     headers = (
