@@ -82,6 +82,14 @@ def test_an_ada_of_somebody_elses_is_not_touched(accounts):
     assert accounts.list() == before
 
 
+def test_its_own_account_is_left_alone_once_it_is_suspended(accounts):
+    demo_settings.visitor(accounts)
+    accounts.suspend("ada")
+    before = accounts.list()
+    assert demo_settings.visitor(accounts) is None
+    assert accounts.list() == before
+
+
 def test_of_many_events_the_newest_are_kept():
     ring = EventRing(most=3)
     for number in range(1, 6):

@@ -62,4 +62,5 @@ def visitor(accounts: Any) -> Visitor | None:
 
 
 def _is_own(account: Any) -> bool:
-    return (getattr(account, "username", ""), frozenset(getattr(account, "roles", ()))) == (USERNAME, frozenset({ROLE}))
+    # Whoever has suspended her did so on purpose.
+    return (account.username, frozenset(account.roles), account.state) == (USERNAME, frozenset({ROLE}), "active")

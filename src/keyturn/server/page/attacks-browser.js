@@ -1,6 +1,7 @@
 /** Attacks by way of the browser: a stranger's form, planted cookies, and a script in the page itself. */
 
 import { h } from './dom.js';
+import { copied, replayed } from './attacks-tokens.js';
 import { verdict } from './room.js';
 
 export const forgedForm = {
@@ -27,12 +28,14 @@ export const forgedForm = {
         ? 'Sent by the form in the frame below, as the server saw it.'
         : 'Sent by the form in the frame below. To the server this is a sign-out of nobody: there is nothing to end.',
     });
+    const copy = await copied(stage, { say: 'No browser sends your cookies with that form. So that you see what would happen, the demonstration takes them,' });
+    const forced = await replayed(stage, copy, 'form', 'and plays a browser that knows no SameSite: the same form, with your cookies. The server refuses it.', 'Stranger’s page, played');
     const me = await stage.send({ who: 'Your page', path: '/demo/me', bearer: await stage.token(), say: 'Still signed in.' });
-    const harmless = seen.cookies.length === 0 || seen.code === 'cross_site';
+    const harmless = (seen.cookies.length === 0 || seen.code === 'cross_site') && forced.code === 'cross_site';
     return verdict(
       harmless && me.status === 200 && stage.client.state === 'signed-in',
       'stopped',
-      'The browser keeps the cookies at home where a stranger asks (SameSite), and says on whose behalf it asks (Sec-Fetch-Site, Origin). Either one alone is enough to keep you signed in.',
+      'The browser keeps the cookies at home where a stranger asks (SameSite), and says on whose behalf it asks (Sec-Fetch-Site, Origin). Either one alone kept you signed in.',
     );
   },
 };
@@ -91,7 +94,7 @@ const isThere = (prefix) => document.cookie.split('; ').some((cookie) => cookie.
 export const yourPage = {
   id: 'your-page',
   title: 'A script in your page',
-  idea: 'The honest one. A script that was smuggled into the page takes nothing away. It simply acts, here and now, as you.',
+  idea: 'The honest one. A script that was smuggled into the page need not carry anything away. It simply acts, here and now, as you.',
   async run(stage) {
     const seen = await stage.watching('Script in the page', async () => {
       await stage.client.fetch('/demo/me');
@@ -100,7 +103,7 @@ export const yourPage = {
     return verdict(
       seen.length > 1 && seen.every((request) => request.status === 200),
       'open',
-      'This is not stopped: a script in your page can act as you while the page is open. What it cannot do is leave with something that lasts. Keep strangers’ scripts out: a strict Content-Security-Policy, Trusted Types, few dependencies.',
+      'This is not stopped: a script in your page can act as you while the page is open. Of the session it cannot carry away what lasts, the two cookies; but what you type in that page, a password too, it can read. Keep strangers’ scripts out: a strict Content-Security-Policy, Trusted Types, few dependencies.',
     );
   },
 };

@@ -1,7 +1,7 @@
 /** Attacks and accidents around refresh tokens: a replay, two tabs at once, an answer lost on the way. */
 
 import { decoded } from './token.js';
-import { replayed } from './attacks-tokens.js';
+import { copied, replayed } from './attacks-tokens.js';
 import { verdict } from './room.js';
 
 const refresh = (stage, who, say) => stage.send({ who, method: 'POST', path: `${stage.about.settings.prefix}/refresh`, say });
@@ -18,13 +18,8 @@ export const replay = {
   title: 'Yesterday’s refresh token',
   idea: 'Malware copied the cookie jar. You go on as usual; later the thief tries what was copied, binding cookie and all.',
   async run(stage) {
-    const copy = await stage.send({
-      who: 'Thief',
-      method: 'POST',
-      path: '/demo/thief/copy',
-      say: (answer) => `Copied ${[answer.json?.copied ?? []].flat().join(' and ')}.`,
-    });
-    const stolen = copy.json.generation;
+    const copy = await copied(stage, { say: (answer) => `Copied ${(answer.json?.copied ?? []).join(' and ')}.` });
+    const stolen = copy.generation;
     let now = stolen;
     for (let turn = 0; now < stolen + 2 && turn < MOST_TURNS; turn++) {
       await stage.outwait('You go on; the next turn is possible after the leeway');
@@ -37,7 +32,7 @@ export const replay = {
         say: 'Used, so the server knows that it arrived.',
       });
     }
-    const answer = await replayed(stage, copy.json.id);
+    const answer = await replayed(stage, copy, 'refresh');
     stage.note(
       'Server',
       `A token of generation ${stolen}, while the session is at ${now}. Two parties hold copies, and nobody can tell which is you: the session ends.`,
@@ -48,7 +43,7 @@ export const replay = {
     return verdict(
       answer.status === 401 && answer.code === 'session_ended' && stage.client.state === 'signed-out',
       'noticed',
-      'Every refresh token is spent once. A spent one that comes back is an alarm: the session ends for both, you are told, and only you can sign in again.',
+      'Every refresh token is spent once. A spent one that comes back after its successor was used is an alarm: the session ends for both, you are told, and the copies are worthless. It is an alarm, not a lock: a thief who comes before you is let in until your next refresh raises it, and one who always comes within the leeway after you is not noticed.',
     );
   },
 };

@@ -2,7 +2,7 @@
 
 import { decoded, encoded } from './token.js';
 import { verdict } from './room.js';
-import { short } from './dom.js';
+import { short, span } from './dom.js';
 import { send } from './wire.js';
 
 const API = '/demo/me';
@@ -55,7 +55,7 @@ export const unsigned = {
     return verdict(
       [first, second].every((answer) => answer.status === 401 && answer.code === 'token_invalid'),
       'stopped',
-      'A header cannot choose how it is checked: it is compared with those that this server issues. Nothing in a token is read before its signature holds.',
+      'A header cannot choose how it is checked: it is compared with those that this server issues. No claim in a token is read before its signature holds.',
     );
   },
 };
@@ -66,46 +66,45 @@ export const afterLogout = {
   idea: 'The thief holds copies of everything: the access token, with time left, and the cookies. Then you sign out.',
   async run(stage) {
     const token = await stage.token();
-    const copy = await stage.send({
-      who: 'Thief',
-      method: 'POST',
-      path: '/demo/thief/copy',
-      say: 'Malware copies the cookie jar, which no script could.',
-    });
+    const copy = await copied(stage, { bearer: token, say: 'Malware copies the cookie jar, which no script could, and the page’s memory.' });
+    const before = await replayed(stage, copy, 'session', 'With everything at hand the thief is let in, until you sign out.');
     await stage.watching('Your page', () => stage.client.logout());
-    const access = await stage.send({
-      who: 'Thief',
-      path: API,
-      bearer: token,
-      say: 'Within its time, and rightly signed. But the cookie went with the sign-out, and the session with it.',
-    });
-    const refresh = await replayed(stage, copy.json.id);
+    const access = await replayed(stage, copy, 'session', 'Within its time, rightly signed, and with its cookie. But its session is over.');
+    const refresh = await replayed(stage, copy, 'refresh');
     return verdict(
-      stage.client.state === 'signed-out' && access.status === 401 && refresh.code === 'session_ended',
+      stage.client.state === 'signed-out' && before.status === 200 && [access, refresh].every(isOver),
       'stopped',
-      'Signing out ends the session on the server, not just in the browser. Its access tokens die with it, at once here and within seconds at every other service.',
+      `Signing out ends the session on the server, not just in the browser. Its access tokens die with it: at once here, and within ${span(stage.about.settings.staleness_bound)} at services that follow this server’s revocations. One that only looks at the signature takes them until their time is over.`,
     );
   },
 };
 
-/** Let the thief send the copied cookies from elsewhere; gives the server's answer. */
-export async function replayed(stage, id) {
-  const body = { id, with_binding: true };
-  const { json } = await send({ method: 'POST', path: '/demo/thief/replay', body });
-  const { request, answer } = json;
+const isOver = (answer) => answer.status === 401 && answer.code === 'session_ended';
+
+/** Let malware copy what this browser holds; gives {id, generation}. */
+export async function copied(stage, { bearer, say }) {
+  const answer = await stage.send({ who: 'Thief', method: 'POST', path: '/demo/thief/copy', bearer, say });
+  return wanted(answer);
+}
+
+/** Let the thief try what was copied, from elsewhere: 'refresh', 'session' or 'form'; gives the server's answer. */
+export async function replayed(stage, { id }, what, say, who = 'Thief') {
+  const body = { id, what, with_binding: true };
+  const { request, answer } = wanted(await send({ method: 'POST', path: '/demo/thief/replay', body }));
   stage.tell({
-    who: 'Thief',
-    method: request.method ?? 'POST',
-    path: request.path ?? `${stage.about.settings.prefix}/refresh`,
-    sent: linesOf(request),
+    who,
+    method: request.method,
+    path: request.path,
+    sent: Object.entries(request.headers).map(([name, value]) => `${name}: ${value}`),
     status: answer.status,
     code: answer.code,
-    say: answer.detail,
+    say: say ?? answer.detail,
   });
   return answer;
 }
 
-const linesOf = ({ headers, cookies }) => [
-  ...Object.entries(headers ?? {}).map(([name, value]) => `${name}: ${value}`),
-  ...[cookies ?? []].flat().map((cookie) => `Cookie: ${cookie}`),
-];
+/** What an answer of the demonstration holds; without it the attack cannot go on. */
+function wanted({ status, json }) {
+  if (status !== 200) throw new Error(json?.detail ?? 'the server gave no answer.');
+  return json;
+}

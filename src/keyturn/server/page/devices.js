@@ -1,7 +1,6 @@
 /** The list of devices, with a button to end each; a proof of the password where the server wants a fresh one. */
 
-import { $, announce, h } from './dom.js';
-import { ago } from './facts.js';
+import { $, announce, counted, h, when } from './dom.js';
 
 /** Show the devices of whoever is signed in; gives {show, clear}. */
 export function devices(client) {
@@ -12,10 +11,20 @@ export function devices(client) {
     const turn = ++asked;
     try {
       const rows = await client.sessions();
-      if (turn === asked) card.replaceChildren(...listed(rows));
+      if (turn === asked) put(listed(rows));
     } catch (error) {
       if (turn === asked && client.state === 'signed-in') fault(error);
     }
+  }
+
+  /** Whoever stands on a button of the list stays there, though others sign in and out meanwhile. */
+  function put(parts) {
+    const at = card.contains(document.activeElement) ? document.activeElement : null;
+    const session = at?.closest('[data-session]')?.dataset.session;
+    card.replaceChildren(...parts);
+    if (!at) return;
+    const row = [...card.querySelectorAll('[data-session]')].find((one) => one.dataset.session === session);
+    (row?.querySelector('button') ?? (at.id ? $(at.id) : null) ?? $('devices-title')).focus();
   }
 
   function listed(rows) {
@@ -47,7 +56,7 @@ export function devices(client) {
         h(
           'p',
           { class: 'muted small' },
-          `${row.ip || 'address unknown'}, signed in ${since(row.created_at)}, key turned ${since(row.refreshed_at)}`,
+          `${row.ip || 'address unknown'}, signed in ${at(row.created_at)}, key last turned ${at(row.refreshed_at)}`,
         ),
       ),
       row.current
@@ -67,7 +76,7 @@ export function devices(client) {
 
   async function endOthers() {
     const ended = await client.endOtherSessions();
-    announce(`${ended} sessions ended.`);
+    announce(`${counted(ended, 'session')} ended.`);
   }
 
   /** Do something that may want the password once more. */
@@ -130,7 +139,7 @@ function provedAgain(client) {
   });
 }
 
-const since = (moment) => ago((Date.now() - (typeof moment === 'number' ? moment * 1000 : Date.parse(moment))) / 1000);
+const at = (moment) => when(typeof moment === 'number' ? moment * 1000 : Date.parse(moment));
 
 /** A browser's name in words, from a field that was made for anything but reading. */
 function browserOf(agent) {

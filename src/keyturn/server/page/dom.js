@@ -37,6 +37,12 @@ export function short(secret) {
 export const clock = (moment) =>
   new Date(moment).toLocaleTimeString([], { hour: '2-digit', minute: '2-digit', second: '2-digit', hourCycle: 'h23' });
 
+/** A moment of the last hours as that clock, an older one with its day. */
+export const when = (moment) => (Date.now() - moment < 12 * 3600_000 ? `at ${clock(moment)}` : `on ${new Date(moment).toLocaleString()}`);
+
+/** So many of a thing, in words. */
+export const counted = (number, thing) => `${number} ${thing}${number === 1 ? '' : 's'}`;
+
 /** Seconds in words that fit. */
 export function span(seconds) {
   const left = Math.max(0, Math.round(seconds));

@@ -1,6 +1,6 @@
 /** What the server says happened, as it happens; and each fact in one sentence. */
 
-import { pause, span } from './dom.js';
+import { counted, pause } from './dom.js';
 import { send } from './wire.js';
 
 /** Marks of the drawing: [name, what it means]. */
@@ -27,7 +27,7 @@ const KINDS = {
   RefreshRefused: ['refused', (fact) => `A refresh was refused${fact.code ? `: ${fact.code}` : ''}.`],
   ReuseDetected: [
     'alarm',
-    (fact) => `Alarm: a spent refresh token came back${fact.behind ? `, ${fact.behind} generations old` : ''}. Two hold copies.`,
+    (fact) => `Alarm: a spent refresh token came back${fact.behind ? `, ${counted(fact.behind, 'generation')} old` : ''}. Two hold copies.`,
   ],
   SessionEnded: [
     'end',
@@ -54,19 +54,46 @@ export function factOf(told) {
 /** A fact that the client tells and the server cannot know. */
 export const ownFact = (mark, text, session) => ({ n: 0, at: Date.now(), type: 'client', mark, text, session, generation: undefined });
 
-/** Follow the server's facts for as long as the page lives. */
-export async function follow(listener) {
-  for (let last = 0; ;) {
-    const { status, json } = await send({ path: `/demo/events?after=${last}` });
-    if (json?.last === last) await pause(500); // too many tabs ask, and none of them is made to wait
-    if (status === 200) {
-      last = json.last; // smaller than before where the server is another one
-      if (json.events.length) listener(json.events.map(factOf));
-    } else await pause(2000);
+/**
+ * Follow the server's facts for as long as the page lives, while it can be seen.
+ *
+ * `news` is told them, `line` whether the server answers, and `restarted` that it is not the one that it was.
+ */
+export async function follow({ news, line, restarted }) {
+  for (let last = 0, run = ''; ; ) {
+    await visible();
+    const { status, json } = await asked(last);
+    if (document.hidden) continue;
+    line(status === 200);
+    if (status !== 200) await pause(2000);
+    else if (run && run !== json.run) return restarted();
+    else if (json.last === last) await pause(500);
+    else {
+      ({ last, run } = json);
+      if (json.events.length) news(json.events.map(factOf));
+    }
   }
 }
 
-/** Say how long ago, in the words of a list. */
-export const ago = (seconds) => (seconds < 5 ? 'just now' : `${span(seconds)} ago`);
+const TURN = 'keyturn-demo-news';
+
+/** A browser has six connections to one server for all its tabs: one page waits for news there, the others only look in. */
+const inTurn = (act) => navigator.locks?.request(TURN, { ifAvailable: true }, (lock) => act(lock !== null)) ?? act(true);
+
+async function asked(last) {
+  const enough = new AbortController();
+  const leave = () => document.hidden && enough.abort();
+  document.addEventListener('visibilitychange', leave);
+  const path = `/demo/events?after=${last}`;
+  const answer = await inTurn((first) => send({ path: first ? path : `${path}&wait=0`, signal: enough.signal }));
+  document.removeEventListener('visibilitychange', leave);
+  return answer;
+}
+
+const visible = () =>
+  new Promise((resolve) => {
+    if (!document.hidden) return resolve();
+    document.addEventListener('visibilitychange', resolve, { once: true });
+  });
 
 const momentOf = (at) => (typeof at === 'number' ? at * 1000 : Date.parse(at));

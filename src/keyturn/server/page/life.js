@@ -6,6 +6,7 @@ const TURNS = new Set(['SessionStarted', 'SessionRefreshed', 'SessionSteppedUp']
 /** Keep the facts, and tell one session's life from them. `lifetime` is an access token's, in seconds. */
 export function life(lifetime) {
   const facts = [];
+  const mine = new Set();
   let current = '';
   return {
     add(fact) {
@@ -15,8 +16,11 @@ export function life(lifetime) {
     /** Follow that session; its last one is kept in view after its end. */
     follow(session) {
       current = session || current;
+      mine.add(current);
     },
     facts: () => facts,
+    /** Whether a fact is of a session that this page has, or had before it signed in again. */
+    isMine: (fact) => [...mine].some((session) => sameSession(fact.session, session)),
     isOurs: (fact) => Boolean(current) && sameSession(fact.session, current),
     /** When this session's key was last turned or recovered, in ms; 0 if never. */
     anchor() {

@@ -1,11 +1,11 @@
 /** The page of Keyturn's demonstration: it signs in, draws the session's life and lets a visitor play the thief. */
 
 import { bearerOf, send, watch } from './wire.js'; // first: it stands in for fetch before the client is loaded
-import { $, announce, short, span } from './dom.js';
+import { $, announce, pause, short, span } from './dom.js';
 import { follow, ownFact } from './facts.js';
 import { life } from './life.js';
 import { timeline } from './timeline.js';
-import { showLegend, tell } from './history.js';
+import { retell, showLegend, tell } from './history.js';
 import { decoded, showToken } from './token.js';
 import { devices } from './devices.js';
 import { room } from './room.js';
@@ -14,14 +14,20 @@ import { replay, twoTabs, lostAnswer } from './attacks-refresh.js';
 import { forgedForm, planted, yourPage } from './attacks-browser.js';
 
 const API = '/demo/me';
-const about = (await send({ path: '/demo/about' })).json;
-const { createClient } = await import(`${about.settings.prefix}/client.js`);
+const SILENT = 'The server does not answer. This page asks again by itself.';
+const about = await whoServes();
+const { createClient } = await import(`${about.settings.prefix}/client.js`).catch((error) => {
+  $('waiting').textContent = 'A part of this page did not come. Please reload it.';
+  throw error;
+});
 const client = createClient();
 const story = life(about.settings.access_token_lifetime);
 const list = devices(client);
 /** The page's token: {token, session, generation, since (ms), until (ms)}. */
 let held = null;
 let signingOut = false;
+/** Whether the server answered when it was last asked. */
+let answers = true;
 /** Attacks that wait for the server to tell something: {type, resolve}. */
 let awaited = [];
 
@@ -38,7 +44,7 @@ room([exfiltrated, replay, twoTabs, lostAnswer, forgedForm, planted, unsigned, a
   session: () => held?.session ?? '',
   since: () => held?.since ?? 0,
   signInAgain,
-  fact: (type) => new Promise((resolve) => awaited.push({ type, resolve })),
+  fact: (type) => Promise.race([new Promise((resolve) => awaited.push({ type, resolve })), tooLate()]),
 });
 
 client.on('signed-in', async () => {
@@ -67,10 +73,17 @@ $('sign-in').addEventListener('submit', (event) => {
 $('sign-out').addEventListener('click', () => signOut(() => client.logout()));
 $('sign-out-everywhere').addEventListener('click', () => signOut(() => client.logoutAll()));
 
-follow((facts) => {
+follow({ news, line, restarted: () => location.reload() });
+while (client.state === 'unknown') {
+  await client.resume().catch(() => ($('waiting').textContent = SILENT));
+  show();
+  if (client.state === 'unknown') await pause(2000);
+}
+
+function news(facts) {
   for (const fact of facts) {
     story.add(fact);
-    tell(fact, { ours: story.isOurs(fact), aloud: story.isOurs(fact) && Date.now() - fact.at < 10_000 });
+    tell(fact, { isMine: story.isMine, aloud: story.isOurs(fact) && Date.now() - fact.at < 10_000 });
   }
   draw();
   awaited = awaited.filter(({ type, resolve }) => {
@@ -78,17 +91,37 @@ follow((facts) => {
     if (fact) resolve(fact);
     return !fact;
   });
-  if (client.state === 'signed-in' && facts.some((fact) => /^Session(Started|Ended)$/.test(fact.type))) list.show();
-});
-await client.resume().catch(() => {
-  $('waiting').textContent = 'The server does not answer. Reload the page to try again.';
-});
-show();
+  if (client.state === 'signed-in' && facts.some((fact) => fact.type.startsWith('Session'))) list.show();
+}
+
+/** Ask until the server says what it is; a refusal is shown in its own words. */
+async function whoServes() {
+  for (;;) {
+    const { status, json } = await send({ path: '/demo/about' });
+    if (status === 200) return json;
+    $('waiting').textContent = json?.detail ?? SILENT;
+    await pause(2000);
+  }
+}
+
+/** Say whether the server answers, when that changes. */
+function line(up) {
+  if (up === answers) return;
+  answers = up;
+  show();
+  announce(up ? 'The server answers again.' : SILENT);
+}
+
+async function tooLate() {
+  await pause(20_000);
+  throw new Error('nothing came of it within 20 seconds.');
+}
 
 /** Say who is signed in, as far as that is known. */
 function show() {
   document.body.dataset.state = client.state;
-  $('pill-text').textContent = { unknown: 'One moment', 'signed-in': 'Signed in', 'signed-out': 'Signed out' }[client.state];
+  document.body.dataset.line = answers ? 'up' : 'down';
+  $('pill-text').textContent = !answers ? 'No answer from the server' : { unknown: 'One moment', 'signed-in': 'Signed in', 'signed-out': 'Signed out' }[client.state];
   count();
 }
 
@@ -104,6 +137,7 @@ async function look() {
   const since = held?.token === token ? held.since : Date.now();
   held = { token, since, session: claims.sid, generation: claims.gen, until: claims.exp * 1000 };
   story.follow(claims.sid);
+  retell(story.isMine);
   if (me.name ?? me.subject) $('hello').textContent = `Signed in as ${me.name ?? me.subject}`;
   $('fact-session').textContent = short(claims.sid);
   showToken(token);
@@ -189,5 +223,5 @@ function own(mark, text) {
   if (!held) return;
   const fact = ownFact(mark, text, held.session);
   story.add(fact);
-  tell(fact, { ours: true, aloud: false });
+  tell(fact, { isMine: story.isMine, aloud: false });
 }

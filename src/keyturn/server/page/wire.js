@@ -28,12 +28,12 @@ export async function bearerOf(path, act) {
 }
 
 /** Send a request of the attack room, unwatched; gives {status, code, json}, status 0 where no whole answer came. */
-export async function send({ method = 'GET', path, bearer, body, credentials = 'same-origin' }) {
+export async function send({ method = 'GET', path, bearer, body, credentials = 'same-origin', signal }) {
   const headers = {};
   if (bearer) headers.Authorization = `Bearer ${bearer}`;
   if (body) headers['Content-Type'] = 'application/json';
   try {
-    const answer = await real(path, { method, headers, credentials, body: body && JSON.stringify(body), cache: 'no-store' });
+    const answer = await real(path, { method, headers, credentials, body: body && JSON.stringify(body), cache: 'no-store', signal });
     const text = await answer.text();
     const json = parsed(text);
     return { status: answer.status, code: json?.code ?? '', json };
