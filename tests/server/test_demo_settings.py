@@ -28,6 +28,7 @@ def test_on_this_machine_alone_it_may_be_shown(tmp_path, host):
         ({"SERVER__HOST": "0.0.0.0"}, "it would listen at 0.0.0.0"),
         ({"SERVER__HOST": "::"}, "it would listen at ::"),
         ({"SERVER__HOST": "192.168.1.5", "ISSUER": "http://localhost"}, "it would listen at 192.168.1.5"),
+        ({"COOKIE__ACCESS_IN_COOKIE": "true"}, "access tokens are in a cookie, where the page cannot open them"),
         ({"SERVER__WORKERS": "2"}, "each of 2 workers would know a part of what happens"),
     ],
 )

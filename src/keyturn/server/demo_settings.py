@@ -39,6 +39,8 @@ def faults(config: ServerConfig) -> Sequence[str]:
         found.append(f"it would listen at {config.host}")
     if config.workers > 1:
         found.append(f"each of {config.workers} workers would know a part of what happens")
+    if config.settings.cookie.access_in_cookie:
+        found.append("access tokens are in a cookie, where the page cannot open them")
     return found
 
 
