@@ -67,7 +67,7 @@ def test_a_visitor_costs_one_401_that_touches_no_store(site: Site, monkeypatch: 
     assert tab.call("/me") == 401
     assert tab.do("client.session()") is None
     assert tab.states == ["unknown", "signed-out"]
-    assert tab.told() == []
+    assert tab.told() == ["signed-out"]
     assert asked == []
     tab.sign_in()
     assert "add" in asked  # what would have been seen

@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
+import { getEventListeners } from 'node:events';
 import { test } from 'node:test';
 
+import { unless } from '../../src/keyturn/client/client-wire.js';
 import { failure, gate, HOME, refusal, settle, World } from './world.mjs';
 
 const API = `${HOME}/api`;
@@ -71,6 +73,33 @@ for (const code of ['token_expired', 'token_missing', 'token_invalid', 'session_
   });
 }
 
+for (const code of ['token_expired', 'token_invalid', 'session_ended']) {
+  test(`a token that is young by our clock, which stops while the machine sleeps, and is refused (${code}) is refreshed`, async () => {
+    const world = new World();
+    const { client } = await world.open({ visible: false });
+    await world.clock.pass(2000);
+    world.server.next('/api', refusal(code));
+    assert.equal((await client.fetch(API)).status, 200);
+    assert.equal(world.server.count('/auth/refresh'), 2);
+  });
+}
+
+test('an API that takes every token for expired costs one refresh in ten seconds, whoever calls', async () => {
+  const world = new World();
+  const tabs = [];
+  for (let count = 0; count < 5; count++) tabs.push(await world.open({ visible: false }));
+  await world.clock.pass(400);
+  world.server.requests.length = 0;
+  for (let second = 0; second < 60; second++) {
+    world.server.next('/api', ...Array.from({ length: 10 }, () => refusal('token_expired')));
+    const calls = tabs.map(({ client }) => client.fetch(API));
+    await world.clock.pass(1000);
+    for (const call of calls) assert.equal((await call).status, 401);
+    world.server.script.clear();
+  }
+  assert.equal(world.server.count('/auth/refresh'), 6);
+});
+
 test('token_stale for ever: two refreshes, two repeats', async () => {
   const { world, client } = await signedIn();
   world.server.next('/api', ...Array.from({ length: 9 }, () => refusal('token_stale')));
@@ -126,7 +155,7 @@ test('the token goes to listed origins only', async () => {
 });
 
 test('no origin at all is never listed', async () => {
-  const { world, client } = await signedIn({ origins: ['data:,x', 'about:blank'] });
+  const { world, client } = await signedIn({ origins: ['data:,x', 'file:///'] });
   await client.fetch('data:text/plain,hello');
   assert.equal(world.server.requests.at(-1).authorization, null);
 });
@@ -145,11 +174,12 @@ test('cookies go with calls to our own host, unless the caller says otherwise', 
   await client.fetch('https://shop.test:8443/a');
   await client.fetch('https://api.test/b');
   await client.fetch(`${HOME}/c`, { credentials: 'omit' });
+  await client.fetch(`${HOME}/g`, { credentials: undefined });
   await client.fetch(`${HOME}/d`, { credentials: 'same-origin' });
   await client.fetch(new Request(`${HOME}/e`));
   await client.fetch(new Request(`${HOME}/f`, { credentials: 'omit' }));
   const named = Object.fromEntries(world.server.requests.map(({ path, credentials }) => [path, credentials]));
-  assert.deepEqual(named, { '/a': 'include', '/b': 'same-origin', '/c': 'omit', '/d': 'same-origin', '/e': 'include', '/f': 'omit' });
+  assert.deepEqual(named, { '/a': 'include', '/b': 'same-origin', '/c': 'omit', '/d': 'same-origin', '/e': 'include', '/f': 'omit', '/g': 'include' });
 });
 
 test('an Authorization of the caller’s own is left alone', async () => {
@@ -237,4 +267,34 @@ test('a step-up is not repeated as another session', async () => {
   world.server.session = 'S2';
   assert.equal((await failure(client.stepUp({ password: 'swordfish' }))).code, 'session_changed');
   assert.equal(world.server.count('/auth/step-up'), 1);
+});
+
+test('how much is told of where a call came from is as the caller said', async () => {
+  const { world, client } = await signedIn();
+  await client.fetch(API, { referrerPolicy: 'no-referrer' });
+  await client.fetch(new Request(API, { referrerPolicy: 'origin' }));
+  assert.deepEqual(world.server.requests.map(({ referrerPolicy }) => referrerPolicy), ['no-referrer', 'origin']);
+});
+
+test('a relative address is relative to where the page is now', async () => {
+  const { world, client } = await signedIn();
+  world.tabs[0].base = `${HOME}/shop/tea/`;
+  await client.fetch('green');
+  assert.equal(world.server.requests.at(-1).url, `${HOME}/shop/tea/green`);
+});
+
+test('the address of Keyturn’s routes is taken with and without a slash, and without a query', async () => {
+  for (const baseUrl of [`${HOME}/auth`, `${HOME}/auth//`, '/auth', `${HOME}/auth/?v=3#x`, 'auth/', new URL(`${HOME}/auth`)]) {
+    const { world } = await signedIn({ baseUrl });
+    assert.equal(world.server.count('/auth/refresh') + world.tabs.length, 1);
+    assert.equal(world.tabs[0].client.state, 'signed-in');
+  }
+});
+
+test('a call that is done leaves nothing on a signal that lives longer', async () => {
+  const { signal } = new AbortController();
+  await unless(signal, Promise.resolve());
+  await failure(unless(signal, Promise.reject(new Error('mine'))));
+  await settle();
+  assert.equal(getEventListeners(signal, 'abort').length, 0);
 });

@@ -102,7 +102,7 @@ test('a sign-in tells what was given, and where it goes wrong says why', async (
   assert.deepEqual(JSON.parse(world.server.requests.at(-1).body), {
     username: 'ada', password: 'swordfish', remember: false, client_id: 'shop', device_name: 'desk', transport: 'cookie',
   });
-  assert.deepEqual(types(tab), ['signed-in']);
+  assert.deepEqual(types(tab), ['signed-out', 'signed-in']);
 });
 
 test('a lost answer to a sign-in is an error, nothing changes, and the next one works', async () => {
@@ -230,3 +230,24 @@ test('a sign-out elsewhere wins over the answer to a question asked before it', 
   await world.clock.pass(1000);
   assert.equal(tab.client.state, 'signed-out');
 });
+
+test('a tab that does not know yet hears of a sign-out elsewhere', async () => {
+  const world = new World();
+  const [one, other] = [await world.open(), await world.open({ resume: false })];
+  other.log.length = 0;
+  await one.client.logout();
+  await settle();
+  assert.deepEqual(other.log, [['signed-out', { elsewhere: true }]]);
+});
+
+for (const act of ['logoutAll', 'sessions', 'endOtherSessions', 'stepUp', 'endSession']) {
+  test(`${act}, asked for in a session that another has taken the place of, is not done in the other`, async () => {
+    const world = new World();
+    const { client } = await world.open({ visible: false });
+    await world.clock.pass(301_000); // the token is over, and nobody has noticed
+    world.server.session = 'S2';
+    world.server.requests.length = 0;
+    assert.equal((await failure(client[act]({ password: 'x' }))).code, 'session_changed');
+    assert.deepEqual(world.server.requests.map(({ path }) => path), ['/auth/refresh']);
+  });
+}

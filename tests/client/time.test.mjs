@@ -81,6 +81,21 @@ test('a page from the back-forward cache asks at once: it heard nothing meanwhil
   assert.equal(tab.client.state, 'signed-out');
 });
 
+test('a page from the back-forward cache that was signed out hears of a sign-in that it missed', async () => {
+  const world = new World();
+  world.server.cookies = false;
+  const tab = await world.open();
+  const silent = await world.open({ resume: false });
+  world.server.cookies = true;
+  const back = () => Object.assign(new Event('pageshow'), { persisted: true });
+  silent.events.dispatchEvent(back());
+  await settle();
+  assert.equal(silent.client.state, 'unknown'); // who is to ask nothing does not
+  tab.events.dispatchEvent(back());
+  await settle();
+  assert.equal(tab.client.state, 'signed-in');
+});
+
 test('a token whose life is over is not sent', async () => {
   const world = new World();
   const tab = await world.open({ visible: false });

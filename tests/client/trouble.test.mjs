@@ -142,14 +142,26 @@ test('a token that is stale at the refresh is tried once more, then the session 
   assert.deepEqual(tab.log.at(-1), ['expired', { code: 'token_stale' }]);
 });
 
-test('a visitor who never signed in costs one question, and nothing is told', async () => {
+test('a visitor who never signed in costs one question, and is told once to be signed out', async () => {
   const world = new World();
   world.server.cookies = false;
   const tab = await world.open();
   assert.equal(tab.client.state, 'signed-out');
   await world.clock.pass(3_600_000);
   assert.equal(world.server.requests.length, 1);
-  assert.deepEqual(tab.log, []);
+  assert.deepEqual(tab.log, [['signed-out', { elsewhere: false }]]);
+  assert.equal(await tab.client.resume(), false);
+  assert.equal(tab.log.length, 1);
+});
+
+test('a visitor whose first question went wrong is told when it is known', async () => {
+  const world = new World();
+  world.server.cookies = false;
+  world.server.next('/auth/refresh', ...Array.from({ length: 4 }, () => new TypeError('Failed to fetch')));
+  const tab = world.tab();
+  await world.clock.pass(60_000);
+  assert.equal(tab.client.state, 'signed-out');
+  assert.deepEqual(types(tab).filter((type) => type !== 'error'), ['signed-out']);
 });
 
 test('a dead cookie at the start is told', async () => {

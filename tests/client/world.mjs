@@ -151,6 +151,7 @@ export class Server {
     const seen = {
       path: url.pathname, url: url.href, method: request.method, credentials: init.credentials ?? request.credentials,
       redirect: init.redirect, authorization: request.headers.get('Authorization'), headers: request.headers,
+      referrerPolicy: init.referrerPolicy ?? (Object.keys(init).length ? '' : request.referrerPolicy), // as the standard says
     };
     if (signal?.aborted) throw signal.reason;
     this.requests.push(seen);
@@ -225,7 +226,7 @@ export class World {
   /** Open a tab. */
   tab({ visible = true, platform = {}, ...options } = {}) {
     const events = new EventTarget();
-    const tab = { events, log: [], shown: visible };
+    const tab = { events, log: [], shown: visible, base: `${HOME}/page` };
     const client = createClient({
       baseUrl: `${HOME}/auth`,
       ...options,
@@ -241,7 +242,7 @@ export class World {
         events,
         visible: () => tab.shown,
         origin: HOME,
-        base: `${HOME}/page`,
+        base: () => tab.base,
         ...platform,
       },
     });

@@ -4,18 +4,10 @@ import { useSyncExternalStore } from "react";
 export const API = import.meta.env.VITE_API ?? "http://localhost:8000";
 export const client = createClient({ baseUrl: `${API}/auth/` });
 
-const RETRY = 5000; // milliseconds
-
 /** "unknown" until the server has said who is there, then "signed-in" or "signed-out"; other tabs count. */
 export const useSession = () => useSyncExternalStore(subscribe, () => client.state);
 
 function subscribe(changed) {
   const stops = ["signed-in", "signed-out", "expired"].map((type) => client.on(type, changed));
-  let timer;
-  const settle = () => client.resume().then(changed, () => (timer = setTimeout(settle, RETRY)));
-  if (client.state === "unknown") settle();
-  return () => {
-    clearTimeout(timer);
-    stops.forEach((stop) => stop());
-  };
+  return () => stops.forEach((stop) => stop());
 }

@@ -15,14 +15,19 @@ export function makeCalls(here, session) {
    * @param {(known: Known) => Promise<Answer>} send @param {boolean} [must] be signed in @returns {Promise<any>} */
   async function persist(send, must) {
     const before = current();
+    const signal = session.signal();
     let known = await session.fresh();
+    signal.throwIfAborted();
     const { session_id } = known;
     if (!session_id && (must || before.session_id)) throw new KeyturnError('signed_out');
     for (let repeats = 0; ; repeats++) {
       const answer = await send(known).catch((error) => error);
       known.used ||= answer.ok;
       const move = nextMove(answer, known, current(), now(), repeats);
-      if (move === 'refresh') await refresh(known);
+      if (move === 'refresh') {
+        known.refused = true;
+        await refresh(known);
+      }
       known = current();
       if (move === 'give' || !known.session_id) {
         if (answer instanceof Error) throw answer;
@@ -49,14 +54,12 @@ export function makeCalls(here, session) {
       true,
     );
 
-  async function resume() {
-    const known = current();
-    if (!known.session_id) await refresh(known);
-    return !!current().session_id;
-  }
-
   return {
-    resume,
+    async resume() {
+      const known = current();
+      if (!known.session_id) await refresh(known);
+      return !!current().session_id;
+    },
 
     login: ({ clientId, deviceName, ...rest }) =>
       locked(async () => {
@@ -103,25 +106,27 @@ export function makeCalls(here, session) {
     async fetch(input, init) {
       const outer = session.signal();
       const given = /** @type {Partial<Request>} */ (input);
-      const url = new URL(given.url ?? `${input}`, base);
-      if (!origins.has(url.origin)) return fetch(input, init);
-      const usual = url.hostname === home.hostname ? 'include' : 'same-origin';
-      const named = given.credentials === 'same-origin' ? undefined : given.credentials;
-      const request = new Request(given.url ? input : url, { ...init, credentials: init?.credentials ?? named ?? usual });
-      if (request.headers.has('Authorization')) return fetch(request);
-      const signal = AbortSignal.any([request.signal, outer]);
+      const { credentials, referrer, referrerPolicy } = given;
+      const url = new URL(given.url ?? `${input}`, base());
+      if (!origins.has(url.origin) || new Headers(init?.headers ?? given.headers).has('Authorization')) return fetch(input, init);
+      const request = new Request(given.url ? input : url, {
+        referrer,
+        referrerPolicy,
+        ...init,
+        credentials: init?.credentials ?? (credentials !== 'omit' && url.hostname === home.hostname ? 'include' : credentials),
+        signal: AbortSignal.any([outer, init?.signal ?? given.signal ?? outer]),
+      });
 
       return unless(
-        signal,
+        request.signal,
         persist(async ({ access_token }) => {
           const copy = request.clone();
           if (access_token) copy.headers.set('Authorization', `Bearer ${access_token}`);
-          const body = await fetch(copy, { signal });
+          const body = await fetch(copy);
           const { status, ok, headers } = body;
           // Where it was redirected to may be anybody's.
-          const ours = status === 401 && origins.has(new URL(body.url || url).origin);
-          const code = ours ? codeOf(await body.clone().json().catch(() => {}), headers.get('WWW-Authenticate')) : undefined;
-          return { body, status, ok, code };
+          if (status !== 401 || !origins.has(new URL(body.url || url).origin)) return { body, ok };
+          return { body, status, code: codeOf(await body.clone().json().catch(() => {}), headers.get('WWW-Authenticate')) };
         }),
       );
     },

@@ -4,7 +4,7 @@
 
 const OVER = ['token_missing', 'token_invalid', 'session_ended', 'binding_mismatch'];
 const REFRESHABLE = ['token_expired', 'token_stale', ...OVER];
-// Who refuses a token this young refuses the next one too.
+// Who refuses what took the place of a refused token refuses the next one too.
 const YOUNG = 10_000;
 // Two tabs measure one life from different moments.
 const SLACK = 1000;
@@ -21,12 +21,13 @@ export const isTokenAnswer = (body) =>
   /^/.test('');
 
 /** @param {TokenAnswer} answer @param {number} from @returns {SignedIn} */
-export const signedIn = ({ access_token, expires_in, session_id, scope = '' }, from) => ({
+export const signedIn = ({ access_token, expires_in, session_id, forced, scope = '' }, from) => ({
   state: 'signed-in',
   access_token,
   expires_in,
   session_id,
   scope,
+  forced,
   from,
   until: from + expires_in * 1000,
 });
@@ -48,7 +49,7 @@ export function nextMove({ status, code = '' }, then, now, time, repeats) {
   const stale = code === 'token_stale';
   if (status !== 401 || !then.session_id || !REFRESHABLE.includes(code) || repeats > +stale) return 'give';
   if (then !== now) return 'repeat';
-  return stale || time >= Math.min(then.from + YOUNG, then.until) ? 'refresh' : 'give';
+  return stale || !then.forced || time >= then.from + YOUNG ? 'refresh' : 'give';
 }
 
 /** Half a minute before the end, or a fifth of the life; but never more than once in a second.
@@ -57,7 +58,7 @@ export const dueAt = ({ from, until }) => Math.max(until - Math.min(30_000, (unt
 
 /** Longer after each failure, less up to a half by chance.
  * @param {number} failures @param {number} random @param {number} first */
-export const backoff = (failures, random, first) => Math.min(60_000, first * 2 ** (failures - 1)) * (1 - random / 2);
+export const backoff = (failures, random, first) => Math.min(60_000, first * 2 ** failures) * (1 - random / 2);
 
 /** @param {any} data @returns {data is Message} */
 export const isMessage = (data) =>

@@ -9,7 +9,6 @@ import { ask, KeyturnError } from './client-wire.js';
 // To hear what another tab has just fetched: messages and locks are not ordered.
 const EAR = 250;
 const CONFIRM = 3000;
-const nothing = () => {};
 
 /** @param {Here} here @returns {Session} */
 export function openSession(here) {
@@ -27,7 +26,7 @@ export function openSession(here) {
   let failures = 0;
   let notBefore = 0;
   let company = false; // whether another tab was heard
-  let heard = nothing;
+  let heard = () => {};
   /** @type {any} */
   let timer;
   /** @type {any} */
@@ -38,7 +37,7 @@ export function openSession(here) {
 
   /** @param {Known} next @param {string} [code] none where somebody signed out @param {boolean} [elsewhere] */
   function become(next, code, elsewhere = false) {
-    const { session_id: before } = current;
+    const { state, session_id: before } = current;
     const { session_id: sessionId } = next;
     current = next;
     trouble = undefined;
@@ -54,9 +53,8 @@ export function openSession(here) {
     if (sessionId) {
       if (before === sessionId) emit('refreshed', { sessionId, expiresIn: (next.until - now()) / 1000 });
       else emit('signed-in', { sessionId });
-    } else if (code) {
-      if (before || code !== 'token_missing') emit('expired', { code });
-    } else if (before || !elsewhere) emit('signed-out', { elsewhere });
+    } else if (code && (before || code !== 'token_missing')) emit('expired', { code });
+    else if (!code || state === 'unknown') emit('signed-out', { elsewhere });
   }
 
   /** @param {string} code */
@@ -84,7 +82,7 @@ export function openSession(here) {
     const body = await ask(here, path, how);
     if (!isTokenAnswer(body)) throw new KeyturnError('bad_answer');
     if (!(await check(body))) return;
-    become(signedIn(body, from));
+    become(signedIn({ ...body, forced: current.refused }, from));
     show(true);
   }
 
@@ -130,11 +128,10 @@ export function openSession(here) {
       });
       if (current !== used) return;
       if (tried >= tries) throw error;
-      await new Promise((done) => setTimeout(done, backoff(tried, random(), 500)));
+      await new Promise((done) => setTimeout(done, backoff(tried, random(), 250)));
     }
   }
 
-  /** Ask the other tabs for something newer. */
   async function listen() {
     company = false;
     if (!tell({ type: 'ask' })) return;
@@ -156,16 +153,15 @@ export function openSession(here) {
       clearTimeout(confirming);
       // The server may have to give its answer again until it knows that it came.
       confirming = setTimeout(() => {
-        if (known === current && !known.used) ask(here, 'session', { method: 'GET', token: known.access_token }).catch(nothing);
+        if (known === current && !known.used) ask(here, 'session', { method: 'GET', token: known.access_token }).catch(() => {});
       }, CONFIRM);
-    } catch (caught) {
-      const error = /** @type {KeyturnError} */ (caught);
-      const outcome = outcomeOf(error);
+    } catch (/** @type {any} */ error) {
       if (signal.aborted || !holds()) return error;
+      const outcome = outcomeOf(error);
       if (outcome === 'stale' && !again) return exchange(used, true);
       if (outcome === 'trouble') {
         trouble = error;
-        notBefore = now() + Math.max((error.retryAfter ?? 0) * 1000, backoff(++failures, random(), 2000));
+        notBefore = now() + Math.max((error.retryAfter ?? 0) * 1000, backoff(++failures, random(), 1000));
         emit('error', { error, during: 'refresh' });
       } else leave(error.code);
       return error;
@@ -188,7 +184,7 @@ export function openSession(here) {
 
   /** @param {unknown} [now] */
   function wake(now) {
-    if (now || planned() <= 0) refresh(current, 1).catch(nothing);
+    if (now || planned() <= 0) refresh(current, 1).catch(() => {});
     else plan();
   }
 
@@ -196,11 +192,11 @@ export function openSession(here) {
   function woken({ type, persisted }) {
     if (type === 'online' && !trouble?.retryAfter) notBefore = 0;
     // In the back-forward cache it heard nothing.
-    wake(persisted && current.session_id);
+    wake(persisted && current.state !== 'unknown');
   }
 
   for (const type of ['online', 'pageshow', 'visibilitychange']) {
-    events.addEventListener(type, woken, life); // as long as its signal
+    events.addEventListener(type, woken, life);
   }
 
   return {

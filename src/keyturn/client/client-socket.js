@@ -10,8 +10,7 @@ const UNAUTHORIZED = 4401;
 /** @param {Here} here @param {Session} session @returns {Client['websocket']} */
 export const makeWebsocket = ({ WebSocket, base, origins, sockets, safely }, { fresh, current, plan }) =>
   async function websocket(url, { renew } = {}) {
-    const { href } = new URL(url, base);
-    const { origin } = new URL(href.replace(/^ws/, 'http'));
+    const { href, origin } = new URL(new URL(url, base()).href.replace(/^ws/, 'http'));
     if (!origins.has(origin)) throw new TypeError(`${origin} may not see the access token`);
     let { access_token: token, session_id } = await fresh();
     if (!session_id) throw new KeyturnError('signed_out');

@@ -34,7 +34,7 @@ export interface Events {
   'signed-in': { sessionId: string };
   /** A new access token came; `expiresIn` in seconds. */
   refreshed: { sessionId: string; expiresIn: number };
-  /** The user signed out, here or (`elsewhere`) in another tab. */
+  /** The user signed out, here or (`elsewhere`) in another tab; or it has become known that nobody is signed in. */
   'signed-out': { elsewhere: boolean };
   /** The server says that the session is over. */
   expired: { code: string };
@@ -96,7 +96,7 @@ export interface Platform {
   /** The page's. */
   origin: string | undefined;
   /** What relative addresses are relative to. */
-  base: string | undefined;
+  base(): string | undefined;
 }
 
 /** What all parts of one client share. */
@@ -129,10 +129,12 @@ export interface TokenAnswer {
   expires_in: number;
   session_id: string;
   scope?: string;
+  /** Whether it took the place of one that was refused. Not of the server. */
+  forced?: boolean;
 }
 
 /** What a tab knows. A new object for every change: who compares two of them sees whether anything happened. */
-export type Known = SignedIn | { state: 'unknown' | 'signed-out'; session_id?: undefined; access_token?: undefined; until?: undefined; used?: boolean };
+export type Known = SignedIn | { state: 'unknown' | 'signed-out'; session_id?: undefined; access_token?: undefined; until?: undefined; used?: boolean; refused?: boolean; forced?: boolean };
 
 export interface SignedIn extends TokenAnswer {
   state: 'signed-in';
@@ -143,6 +145,8 @@ export interface SignedIn extends TokenAnswer {
   until: number;
   /** Whether a call was accepted with it. */
   used?: boolean;
+  /** Whether a call was refused with it, and a newer one is asked for. */
+  refused?: boolean;
 }
 
 /** What tabs tell each other. */

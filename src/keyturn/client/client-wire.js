@@ -27,7 +27,7 @@ export const unless = (signal, promise) =>
     const stop = () => reject(signal.reason);
     if (signal.aborted) stop();
     signal.addEventListener('abort', stop);
-    promise.then(resolve, reject);
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', stop));
   });
 
 /** Give the body of a good answer; all others are errors.
@@ -63,6 +63,6 @@ async function read(response) {
   const body = await response.json().catch(() => {});
   const { status, ok, headers } = response;
   if (ok) return body;
-  const retryAfter = Math.min(+(headers.get('Retry-After') ?? 0), HOUR) || undefined;
+  const retryAfter = Math.min(Number(headers.get('Retry-After')), HOUR) || undefined;
   throw new KeyturnError(codeOf(body) ?? 'bad_answer', status, retryAfter, body?.detail);
 }

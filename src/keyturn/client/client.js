@@ -12,7 +12,8 @@ export { KeyturnError } from './client-wire.js';
  * @param {Options} [options] @returns {Client} */
 export function createClient({ baseUrl = new URL('.', import.meta.url), origins, resume = true, name = '', platform } = {}) {
   const around = { ...surroundings(), ...platform };
-  const routes = new URL(baseUrl, around.base).href.replace(/\/*$/, '/');
+  const { origin, pathname } = new URL(baseUrl, around.base());
+  const routes = origin + pathname.replace(/\/*$/, '/');
   const listed = new Set((origins ?? [routes]).map((url) => new URL(url).origin));
   // Files and sandboxed frames have no origin.
   listed.delete('null');
@@ -34,23 +35,22 @@ export function createClient({ baseUrl = new URL('.', import.meta.url), origins,
   };
   const session = openSession(here);
   const calls = makeCalls(here, session);
-  // Whoever listens to 'error' hears of it, and whoever asks.
+  // Who listens to 'error' hears of it.
   if (resume) calls.resume().catch(() => {});
 
-  /** @type {Client} */
-  const client = {
+  return Object.freeze({
     get state() {
       return session.current().state;
     },
     ...calls,
     websocket: makeWebsocket(here, session),
+    /** @type {Client['on']} */
     on(type, listener) {
       const those = (listeners[type] ??= new Set()).add(listener);
       return () => void those.delete(listener);
     },
     close: session.close,
-  };
-  return Object.freeze(client);
+  });
 }
 
 /** @type {Here['safely']} */
@@ -75,5 +75,5 @@ const surroundings = () => ({
   events: globalThis,
   visible: () => globalThis.document?.visibilityState !== 'hidden',
   origin: globalThis.location?.origin,
-  base: globalThis.document?.baseURI,
+  base: () => globalThis.document?.baseURI,
 });

@@ -54,7 +54,10 @@ client.on('signed-in', async () => {
   list.show();
 });
 client.on('refreshed', look);
-client.on('signed-out', ({ elsewhere }) => gone(elsewhere ? 'Signed out in another tab.' : 'Signed out.'));
+client.on('signed-out', ({ elsewhere }) => {
+  if (held || signingOut) gone(elsewhere ? 'Signed out in another tab.' : 'Signed out.');
+  else show(); // a visitor
+});
 client.on('expired', ({ code }) =>
   gone(code === 'session_ended' ? 'This session was ended. Please sign in again.' : 'Please sign in again.'),
 );
