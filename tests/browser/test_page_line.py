@@ -71,8 +71,8 @@ def test_what_happened_before_the_page_was_loaded_is_told_as_ones_own(site: Demo
     tab.open()
     tab.sign_in()
     tab.page.reload()
-    expect(tab.page.locator("#log li").first).to_contain_text("Signed in. The session begins")
-    expect(tab.page.locator("#log li").first).not_to_contain_text("Another session")
+    expect(tab.page.locator("#log [data-type=SessionStarted]").first).to_contain_text("Signed in. The session begins")
+    expect(tab.page.locator("#log [data-type=SessionStarted]").first).not_to_contain_text("Another session")
     tab.page.get_by_role("button", name="Sign out", exact=True).click()
     tab.sign_in()
     ended = tab.page.locator("#log [data-type=SessionEnded]").first
