@@ -71,7 +71,8 @@ def test_a_whole_life_of_a_session_offends_no_policy_of_the_page(site: Site) -> 
     tab.sign_in()
     site.sleep()
     assert tab.call() == 200
-    tab.do("client.websocket('/live', {renew: (socket, token) => socket.send('renew ' + token)})")
+    socket = "client.websocket('/live', {renew: (socket, token) => socket.send('renew ' + token)})"
+    tab.do(f"{socket}.then((socket) => new Promise((done) => {{ socket.onopen = () => done(0) }}))")
     assert len(tab.do("client.sessions()")) == 1
     tab.do("client.stepUp(given)", {"username": "alice", "password": PASSWORD})
     tab.do("client.logout()")
