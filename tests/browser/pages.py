@@ -24,6 +24,13 @@ ASK = """async ([method, url, options]) => {
 }"""
 LATER = f"([name, args]) => {{ (window.asked ||= {{}})[name] = ({ASK})(args) }}"
 
+#: Opens a WebSocket; gives its first message, or "refused".
+KNOCK = """url => new Promise(tell => {
+    const socket = new WebSocket(url)
+    socket.onmessage = message => { tell(message.data); socket.close() }
+    socket.onclose = () => tell('refused')
+})"""
+
 
 @dataclass
 class Answer:

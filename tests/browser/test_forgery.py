@@ -8,7 +8,7 @@ from playwright.sync_api import BrowserContext
 
 from keyturn.settings import CookieSettings
 from tests.browser.conftest import NewTab, Open
-from tests.browser.pages import Tab, send_form
+from tests.browser.pages import KNOCK, Tab, send_form
 from tests.browser.shop import ACCESS, BIND, PASSWORD, REFRESH, SIBLING, STRANGER, Shop
 
 ROUTES = ("/auth/refresh", "/auth/logout", "/auth/logout-all", "/auth/step-up")
@@ -93,13 +93,6 @@ def test_with_the_access_token_in_a_cookie_the_applications_routes_are_guarded_t
     assert send_form(sibling, shop.url(path="/orders")) == 403
     assert send_form(new_tab(shop.url(STRANGER)), shop.url(path="/orders")) == 401
     assert shop.done["u-alice"] == 1
-
-
-KNOCK = """url => new Promise(tell => {
-    const socket = new WebSocket(url)
-    socket.onmessage = message => { tell(message.data); socket.close() }
-    socket.onclose = () => tell('refused')
-})"""
 
 
 @pytest.mark.ids("XS-10")

@@ -8,7 +8,7 @@ from keyturn.settings import CookieSettings
 from tests.browser.engines.conftest import OpenStreet, OpenTab
 from tests.browser.engines.face import Tab as Page
 from tests.browser.engines.street import Street
-from tests.browser.pages import Tab
+from tests.browser.pages import KNOCK, Tab
 from tests.browser.serving import wait_until
 from tests.browser.shop import ACCESS, BIND, PASSWORD, REFRESH, SIBLING, STRANGER, Shop
 
@@ -87,13 +87,6 @@ def test_no_other_page_can_sign_a_visitor_in_as_somebody_else(street: Street, op
         assert send_form(other.page, street, "/auth/login", {text: '"}'}, "text/plain") == 415
     assert open_tab(street.shop.url()).cookies() == []
     assert street.shop.facts == []
-
-
-KNOCK = """url => new Promise(tell => {
-    const socket = new WebSocket(url)
-    socket.onmessage = message => { tell(message.data); socket.close() }
-    socket.onclose = () => tell('refused')
-})"""
 
 
 @pytest.mark.ids("XS-10")
