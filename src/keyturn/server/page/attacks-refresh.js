@@ -10,9 +10,6 @@ const told = (answer) => (answer.status === 200 ? `Generation ${generationOf(ans
 /** A refresh within the leeway turns nothing, so a few more may be needed than two. */
 const MOST_TURNS = 6;
 
-/** So long, in ms, the client does not refresh again after a refresh. */
-const JUST_GOT = 10_500;
-
 export const replay = {
   id: 'replay',
   title: 'Yesterday’s refresh token',
@@ -37,8 +34,6 @@ export const replay = {
       'Server',
       `A token of generation ${stolen}, while the session is at ${now}. Two parties hold copies, and nobody can tell which is you: the session ends.`,
     );
-    // The client takes the refusal of a token that it has only just got for the API's own affair.
-    await stage.until(stage.since() + JUST_GOT, 'Your page calls the API, and is told');
     await stage.watching('Your page', () => stage.client.fetch('/demo/me'));
     return verdict(
       answer.status === 401 && answer.code === 'session_ended' && stage.client.state === 'signed-out',

@@ -23,7 +23,7 @@ const { createClient } = await import(`${about.settings.prefix}/client.js`).catc
 const client = createClient();
 const story = life(about.settings.access_token_lifetime);
 const list = devices(client);
-/** The page's token: {token, session, generation, since (ms), until (ms)}. */
+/** The page's token: {token, session, generation, until (ms)}. */
 let held = null;
 let signingOut = false;
 /** Whether the server answered when it was last asked. */
@@ -42,7 +42,6 @@ room([exfiltrated, replay, twoTabs, lostAnswer, forgedForm, planted, unsigned, a
   anchor: () => story.anchor(),
   token: look,
   session: () => held?.session ?? '',
-  since: () => held?.since ?? 0,
   signInAgain,
   fact: (type) => Promise.race([new Promise((resolve) => awaited.push({ type, resolve })), tooLate()]),
 });
@@ -137,8 +136,7 @@ async function look() {
   }).catch(() => ''); // signed out meanwhile, or the line is down: the client says so itself
   if (!token || client.state !== 'signed-in') return '';
   const { claims } = decoded(token);
-  const since = held?.token === token ? held.since : Date.now();
-  held = { token, since, session: claims.sid, generation: claims.gen, until: claims.exp * 1000 };
+  held = { token, session: claims.sid, generation: claims.gen, until: claims.exp * 1000 };
   story.follow(claims.sid);
   retell(story.isMine);
   if (me.name ?? me.subject) $('hello').textContent = `Signed in as ${me.name ?? me.subject}`;
