@@ -33,6 +33,7 @@ from keyturn.keys import rotate_access
 from keyturn.session import Client, EndReason
 from keyturn.stores import PURGE_STEP, Purged
 from keyturn.stores.memory import MemoryStore
+from keyturn.stores.sqlite import SqliteStore
 from keyturn.testing.clock import ManualClock
 from keyturn.testing.entropy import CountingEntropy
 from tests.support.desk import ALICE, BOB, Desk, People, a_desk, generation, is_over
@@ -47,6 +48,16 @@ TRANSPORTS = ["cookie", "body"]
 @pytest.fixture
 def desk() -> Desk:
     return a_desk(MemoryStore())
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def limited(request, tmp_path):
+    """Give a store that is asked twice for a sign-in, and one that is asked once."""
+    if request.param == "memory":
+        yield MemoryStore()
+    else:
+        with SqliteStore(tmp_path / "sessions.db") as store:
+            yield store
 
 
 # --- signing in -----------------------------------------------------------------------------------------------------
@@ -125,8 +136,8 @@ def test_a_login_ends_the_same_users_session_that_it_still_carried(desk):
 
 
 @pytest.mark.ids("SE-01", "SE-05")
-def test_a_login_makes_room_for_itself_where_the_limit_refuses(desk):
-    strict = a_desk(MemoryStore(), settings=settings_with(max_sessions=1, on_limit="refuse"))
+def test_a_login_makes_room_for_itself_where_the_limit_refuses(limited):
+    strict = a_desk(limited, settings=settings_with(max_sessions=1, on_limit="refuse"))
     old = strict.sign_in()
     new = strict.sign_in(presented=strict.presented(old).token)
     assert strict.use(new).subject == "alice"
@@ -604,8 +615,8 @@ def test_all_sessions_of_a_user_end_but_the_one_that_is_kept(desk):
 
 
 @pytest.mark.ids("SE-05")
-def test_the_oldest_session_makes_room_for_the_new_one():
-    desk = a_desk(MemoryStore(), settings=settings_with(max_sessions=2))
+def test_the_oldest_session_makes_room_for_the_new_one(limited):
+    desk = a_desk(limited, settings=settings_with(max_sessions=2))
     devices = []
     for _ in range(3):
         devices.append(desk.sign_in())
@@ -618,8 +629,8 @@ def test_the_oldest_session_makes_room_for_the_new_one():
 
 
 @pytest.mark.ids("SE-05")
-def test_where_the_limit_refuses_nobody_is_signed_out():
-    desk = a_desk(MemoryStore(), settings=settings_with(max_sessions=1, on_limit="refuse"))
+def test_where_the_limit_refuses_nobody_is_signed_out(limited):
+    desk = a_desk(limited, settings=settings_with(max_sessions=1, on_limit="refuse"))
     first = desk.sign_in()
     desk.advance(HOUR)
     with pytest.raises(SessionLimitError):

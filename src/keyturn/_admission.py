@@ -78,23 +78,24 @@ def start(
     )
 
 
-def over_limit(live: Sequence[Session], new: Session, settings: Settings) -> tuple[list[str], bool]:
+def over_limit(live: Sequence[str], new: str, settings: Settings) -> tuple[list[str], bool]:
     """Say which of a user's live sessions must go, and whether the new one is refused.
 
     It is judged after the new row was added, and the survivors are a function of the ordered rows alone: logins that
     run side by side agree on them.
 
     Args:
-        live: the user's live sessions, oldest first, the new one among them.
+        live: the ids of the user's live sessions, oldest first, the new one's among them; or none: they are not too many.
+        new: the new one's id.
     """
     surplus = len(live) - settings.max_sessions
     if surplus <= 0:
         return [], False
     if settings.on_limit == "end_oldest":
-        return [session.id for session in live[:surplus]], False
-    losers = [session.id for session in live[settings.max_sessions :]]
+        return list(live[:surplus]), False
+    losers = list(live[settings.max_sessions :])
     # Where the new one is no loser, a younger one was let in before it was kept: only its going keeps the limit.
-    return ([new.id], True) if new.id in losers else (losers, False)
+    return ([new], True) if new in losers else (losers, False)
 
 
 # --- scope, subject, text ------------------------------------------------------------------------------------------

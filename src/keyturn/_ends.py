@@ -143,6 +143,12 @@ class Ends:
         ended = await self.end([session.id], EndReason.LOGOUT, origin) if session is not None else []
         return ended[0] if ended else None
 
+    async def end_own(self, token: RefreshToken, subject: str, origin: Origin = NOWHERE) -> None:
+        """End the session of a genuine refresh token where it is this user's."""
+        session = await self.session_of(token)
+        if session is not None and session.subject == subject:
+            await self.end([session.id], EndReason.ENDED, origin)
+
     async def _ended(self, ended: Sequence[Session], now: datetime, reason: EndReason, origin: Origin) -> None:
         until = _policy.announce_until(now, self.settings)
         self.announce({session.id: ENDED for session in ended}, until)

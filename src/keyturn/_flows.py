@@ -5,7 +5,7 @@ The order is the same everywhere: the store's step, then the user, then the toke
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final, TypeAlias
@@ -111,27 +111,28 @@ class Flows:
         )
         # Made before the row is kept: claims that cannot be signed leave no session behind.
         pair = self.issuer.pair(session, seed, principal, now=now, binding=binding)
-        await self.store.add(session)
-        if presented is not None:
-            await self._supersede(presented, principal.subject, origin)
-        await self._keep_limit(session, origin)
+        live = await self._kept(session, presented, origin)
+        surplus, refused = _admission.over_limit(live, session.id, self.settings)
+        await self.ends.end(surplus, EndReason.LIMIT, origin)
+        if refused:
+            raise SessionLimitError
         await self.ends.teller.tell(event(SessionStarted, session, origin, now, principal=principal))
         return Outcome(pair=pair, session=session, principal=principal)
 
     def _binds(self, how: Start) -> bool:
         return how.transport == "cookie" and self.settings.binding == "cookie"
 
-    async def _keep_limit(self, session: Session, origin: Origin) -> None:
+    async def _kept(self, session: Session, presented: RefreshToken | None, origin: Origin) -> Sequence[str]:
+        """Keep the row; give the ids of the user's live sessions, or none where they are no more than may be."""
+        at_once = getattr(self.store, "add_among", None)
+        if at_once is not None and presented is None:  # else one ends in between, and takes nobody's place
+            ids: Sequence[str] = await at_once(session, limit=self.settings.max_sessions)
+            return ids
+        await self.store.add(session)
+        if presented is not None:
+            await self.ends.end_own(presented, session.subject, origin)
         live = await self.store.find(session.realm, session.subject, now=session.created_at)
-        surplus, refused = _admission.over_limit(live, session, self.settings)
-        await self.ends.end(surplus, EndReason.LIMIT, origin)
-        if refused:
-            raise SessionLimitError
-
-    async def _supersede(self, token: RefreshToken, subject: str, origin: Origin) -> None:
-        session = await self.ends.session_of(token)
-        if session is not None and session.subject == subject:
-            await self.ends.end([session.id], EndReason.ENDED, origin)
+        return [each.id for each in live]
 
     # --- refresh ---------------------------------------------------------------------------------------------------
 

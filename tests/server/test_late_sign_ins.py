@@ -44,15 +44,19 @@ def changed(config: ServerConfig, what: str) -> None:
 def held_up(app: App, config: ServerConfig, what: str) -> None:
     """Let the row of a new session wait until the account has changed."""
     store = app.installation.store
-    add = store.add
 
-    async def add_late(session):
-        other = threading.Thread(target=changed, args=(config, what))
-        other.start()
-        other.join()
-        await add(session)
+    def late(add):
+        async def add_late(*given, **more):
+            other = threading.Thread(target=changed, args=(config, what))
+            other.start()
+            other.join()
+            return await add(*given, **more)
 
-    store.add = add_late
+        return add_late
+
+    for name in ("add", "add_among"):  # the store has the one alone, or both
+        if hasattr(store, name):
+            setattr(store, name, late(getattr(store, name)))
 
 
 @pytest.mark.anyio

@@ -203,6 +203,24 @@ class Stepping(Protocol):
         ...
 
 
+class Admitting(Protocol):
+    """What a store may offer besides, and SQLite's does: to keep a new session and look for a surplus in one step.
+
+    Without it a sign-in asks `SessionStore.add`, then `SessionStore.find`.
+    """
+
+    async def add_among(self, session: Session, *, limit: int) -> Sequence[str]:
+        """Keep a new session as `SessionStore.add` does, and give the ids of all that its user then has.
+
+        They are those that `SessionStore.find` gives at the moment of the sign-in, in its order. Atomic.
+
+        Args:
+            session: the new one.
+            limit: where there are no more than that, no id is given at all.
+        """
+        ...
+
+
 def purge_step(store: SessionStore) -> int:
     """Give how many rows one step of a purge looks at where nobody says: the store's own `purge_step`, if it has one."""
     step = getattr(store, "purge_step", None)  # a wrapper may have a function for every name

@@ -42,10 +42,12 @@ _RECOVER: Final = f"""
 UPDATE keyturn_session SET recovered_at = ?, recoveries = recoveries + 1
 WHERE id = ? AND generation = ? AND ended_at IS NULL AND recoveries < {MAX_RECOVERIES} RETURNING {COLUMNS}
 """  # noqa: S608 - constants
-_FIND: Final = f"""
-SELECT {COLUMNS} FROM keyturn_session
+_LIVE: Final = """
+FROM keyturn_session
 WHERE realm = ?1 AND subject = ?2 AND ended_at IS NULL AND ?3 < idle_expires_at AND ?3 < expires_at
-"""  # noqa: S608 - constants
+"""
+_FIND: Final = f"SELECT {COLUMNS}" + _LIVE
+_FIND_IDS: Final = "SELECT created_at, id" + _LIVE
 _UNENDED: Final = f"SELECT {COLUMNS} FROM keyturn_session WHERE id = ? AND ended_at IS NULL"  # noqa: S608 - constants
 _UNENDED_OF_SUBJECT: Final = f"""
 SELECT {COLUMNS} FROM keyturn_session WHERE realm = ? AND subject = ? AND id IS NOT ? AND ended_at IS NULL
@@ -77,8 +79,8 @@ FROM keyturn_session WHERE id > ?1 AND id <= ?2 AND (expires_at < ?3 OR idle_exp
 _PURGE: Final = "DELETE" + _OVER
 _PURGEABLE: Final = "SELECT count(*)" + _OVER
 
-_ID, _SUBJECT, _ACCESS_FLOOR, _ENDED_AT = map(
-    COLUMNS.split(", ").index, ("id", "subject", "access_floor", "ended_at")
+_ID, _REALM, _SUBJECT, _ACCESS_FLOOR, _CREATED_AT, _ENDED_AT = map(
+    COLUMNS.split(", ").index, ("id", "realm", "subject", "access_floor", "created_at", "ended_at")
 )  # where they stand in a row
 
 #: Above every id: ids have 16 bytes, and a longer text of bytes is greater.
@@ -88,6 +90,14 @@ LAST_ID: Final = b"\xff" * 17
 def add(connection: sqlite3.Connection, row: Row) -> bool:
     """Insert a row; False where its id is taken."""
     return connection.execute(_ADD, row).rowcount == 1
+
+
+def add_among(connection: sqlite3.Connection, row: Row, limit: int) -> list[Row] | None:
+    """Insert a row; give when its user's live sessions began and their ids, none up to `limit`; None: its id is taken."""
+    if not add(connection, row):
+        return None
+    found = connection.execute(_FIND_IDS, (row[_REALM], row[_SUBJECT], row[_CREATED_AT])).fetchall()
+    return found if len(found) > limit else []
 
 
 def get(connection: sqlite3.Connection, id_: bytes) -> Row | None:

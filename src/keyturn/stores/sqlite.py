@@ -32,6 +32,7 @@ T = TypeVar("T")
 _STEP: Final = 1000
 #: Seconds between two steps of a purge, longer than a group of refreshes takes to commit.
 _BREATH: Final = 0.002
+_TAKEN: Final = "a session with this id exists already"
 #: RETURNING came with it.
 _OLDEST_SQLITE: Final = (3, 35, 0)
 
@@ -86,7 +87,16 @@ class SqliteStore:
         refuse_unstorable(session)
         row = session_row(session)
         if not await self._write(lambda connection: statements.add(connection, row)):
-            raise StoreError(cause="a session with this id exists already")
+            raise StoreError(cause=_TAKEN)
+
+    async def add_among(self, session: Session, *, limit: int) -> Sequence[str]:
+        """Keep a new session and give the ids of its user's live ones, oldest first; none where no more than `limit`."""
+        refuse_unstorable(session)
+        row = session_row(session)
+        found = await self._write(lambda connection: statements.add_among(connection, row, limit))
+        if found is None:
+            raise StoreError(cause=_TAKEN)
+        return [id_ for _, id_ in sorted((at, session_id_text(raw)) for at, raw in found)]
 
     async def get(self, id: str) -> Session | None:  # noqa: A002 - the protocol's own word
         """Give the row, ended and expired ones too; None where there is none."""

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, timedelta, timezone
+from typing import cast
 
 import pytest
 
 from ..errors import StoreError
-from ..session import MAX_GENERATION, EndReason
-from ..stores import ENDED
+from ..session import MAX_GENERATION, EndReason, Session
+from ..stores import ENDED, Admitting
 from ._store_stage import MICROSECOND, NOW, REALM, SECOND, SUBJECT, Stage, StoreSuite, in_each_colour, turn_of
 
 #: Texts that have broken stores before: a store gives them back as they were, or refuses with ValueError.
@@ -155,6 +157,31 @@ class Rows(StoreSuite):
         found = await stage.store.find(REALM, SUBJECT, now=NOW)
         assert found == sorted(sessions, key=lambda session: (session.created_at, session.id))
 
+    @pytest.mark.ids("SE-05")
+    @in_each_colour
+    async def test_a_session_kept_among_too_many_brings_the_ids_of_all_oldest_first(self, stage: Stage) -> None:
+        """For a store that does both in one step (`keyturn.stores.Admitting`), and for one that takes two."""
+        await stage.add(realm="staff")
+        await stage.add(subject="bob")
+        await stage.add(idle_expires_at=NOW)
+        await stage.add(expires_at=NOW)
+        await stage.add(ended_at=NOW - SECOND, end_reason=EndReason.LOGOUT)
+        younger, older = await stage.add(created_at=NOW - MICROSECOND), await stage.add(created_at=NOW - SECOND)
+        new, twin = stage.session(created_at=NOW), stage.session(created_at=NOW)
+        assert await _kept(stage, new, 3) == []
+        assert await stage.row(new) == new
+        assert await _kept(stage, twin, 3) == [older.id, younger.id, *sorted([new.id, twin.id])]
+
+    @in_each_colour
+    async def test_a_session_kept_among_others_is_refused_as_any_is(self, stage: Stage) -> None:
+        session = await stage.add(created_at=NOW)
+        with pytest.raises(StoreError):
+            await _kept(stage, replace(session, subject="mallory"), 0)
+        with pytest.raises(ValueError, match="surrogate"):
+            await _kept(stage, stage.session(subject="lone \ud800 surrogate"), 0)
+        assert await stage.row(session) == session
+        assert await stage.store.find(REALM, "mallory", now=NOW) == []
+
     @pytest.mark.ids("M22")
     @in_each_colour
     async def test_a_subject_or_realm_that_merely_looks_alike_is_another(self, stage: Stage) -> None:
@@ -187,3 +214,12 @@ async def _try_every_lookup(stage: Stage, text: str) -> None:
     with suppress(ValueError):  # no cursor of ours
         await store.purge(NOW, limit=10, after=text)
     assert not (await store.revocations(text)).complete
+
+
+async def _kept(stage: Stage, session: Session, limit: int) -> list[str]:
+    """Keep a session as a sign-in does."""
+    if hasattr(stage.store, "add_among"):
+        return list(await cast("Admitting", stage.store).add_among(session, limit=limit))
+    await stage.store.add(session)
+    live = await stage.store.find(session.realm, session.subject, now=session.created_at)
+    return [each.id for each in live] if len(live) > limit else []
