@@ -11,7 +11,7 @@ from tests.browser.authority import Authority
 from tests.browser.client_tab import ClientTab, client_tab
 from tests.browser.line import Line, line_to
 from tests.browser.serving import free_socket
-from tests.browser.shop import APP, Shop, opened
+from tests.browser.shop import APP, Shop, at_port, opened
 
 REFRESHING = "/auth/refresh"
 #: What a token is good for by default, and a little: "after expiry" to client and server alike.
@@ -32,6 +32,15 @@ class Site:
         tab = client_tab(self.jar, self.shop.origin(host), **options)
         self.tabs.append(tab)
         return tab
+
+    def signed_in_tabs(self, many: int) -> list[ClientTab]:
+        """Sign in in one tab, and open others that come to know it."""
+        first = self.tab()
+        first.sign_in()
+        others = [self.tab() for _ in range(many - 1)]
+        for tab in others:
+            tab.wait_for("client.state === 'signed-in'")
+        return [first, *others]
 
     def sleep(self, seconds: float = EXPIRY) -> None:
         """Let this time pass, for the server and in every tab, while no timer runs: a closed laptop's sleep."""
@@ -61,16 +70,10 @@ def opened_site(browser: Browser, authority: Authority, **settings: Any) -> Iter
     port = bound.getsockname()[1]
     chosen = {"issuer": f"https://{APP}:{port}", **settings}
     with ExitStack() as stack:
-        shop = stack.enter_context(opened(None, **{name: _at(value, port) for name, value in chosen.items()}))
+        shop = stack.enter_context(opened(None, **{name: at_port(value, port) for name, value in chosen.items()}))
         line = stack.enter_context(line_to(shop.port, bound, authority.certify()))
         shop.port, shop.scheme = port, "https"
         jar = browser.new_context()
         stack.callback(jar.close)
         jar.set_default_timeout(30_000)
         yield Site(shop, line, jar)
-
-
-def _at(value: Any, port: int) -> Any:
-    if isinstance(value, tuple):
-        return tuple(_at(item, port) for item in value)
-    return value.replace("{port}", str(port)) if isinstance(value, str) else value

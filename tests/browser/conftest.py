@@ -11,9 +11,13 @@ from playwright.sync_api import Browser, BrowserContext, Playwright, sync_playwr
 
 from tests.browser.authority import Authority, found_authority
 from tests.browser.client_site import Site, opened_site
+from tests.browser.demo_site import DemoSite, demonstration, visitor
+from tests.browser.lab.elsewhere import Elsewhere, at_home
+from tests.browser.lab.stage import Lab, staged
 from tests.browser.pages import Tab, tab_of
 from tests.browser.serving import make_certificate
 from tests.browser.shop import Shop, opened
+from tests.browser.vite import Example, running_example
 
 ARGUMENTS = (
     "--disable-quic",
@@ -122,3 +126,41 @@ def open_site(trusting: Browser, authority: Authority) -> Iterator[OpenSite]:
 def site(open_site: OpenSite) -> Site:
     """Such a shop with the default settings."""
     return open_site()
+
+
+@pytest.fixture(scope="module")
+def demo_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DemoSite]:
+    """The demonstration, served."""
+    with demonstration(tmp_path_factory.mktemp("demo")) as served:
+        yield served
+
+
+@pytest.fixture
+def demo_jar(chromium: Browser, demo_site: DemoSite) -> Iterator[BrowserContext]:
+    """A fresh profile of a visitor of the demonstration."""
+    with visitor(chromium) as context:
+        yield context
+
+
+@pytest.fixture(scope="module")
+def lab(trusting: Browser, authority: Authority) -> Iterator[Lab]:
+    """A shop with a page in which a thief's script runs."""
+    with staged(trusting, authority.certify()) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def thief(lab: Lab, authority: Authority) -> Iterator[Elsewhere]:
+    """The thief at home, with what was carried away."""
+    with at_home(lab.shop, authority.certify()) as elsewhere:
+        yield elsewhere
+
+
+@pytest.fixture(scope="module")
+def example(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, need: Callable[[str], str]
+) -> Iterator[Example]:
+    """The example that a file of tests names as its EXAMPLE."""
+    name = request.module.EXAMPLE
+    with running_example(name, tmp_path_factory.mktemp(name), need) as example:
+        yield example

@@ -17,6 +17,7 @@ from keyturn.settings import Settings
 
 PASSWORD = "a password of the demonstration"
 PATIENCE_MS = 30_000
+expect.set_options(timeout=PATIENCE_MS)
 #: Kept in the page from its first moment: what its policy stopped, and each word that it said about who is signed in.
 NOTES = """
 addEventListener('securitypolicyviolation', ({ violatedDirective, blockedURI }) => {
@@ -137,8 +138,22 @@ class Played:
 
 
 def visitor(chromium: Browser, **options: Any) -> BrowserContext:
-    """A profile of its own, in which our notes are taken."""
+    """A profile of its own, in which our notes are taken; a `with` block closes it."""
     context = chromium.new_context(**options)
     context.set_default_timeout(PATIENCE_MS)
     context.add_init_script(NOTES)
     return context
+
+
+def entered(site: DemoSite, context: BrowserContext) -> Visit:
+    """Open the page in a new tab of that profile."""
+    visit = Visit(site, context.new_page())
+    visit.open()
+    return visit
+
+
+@contextmanager
+def visiting(chromium: Browser, site: DemoSite, **options: Any) -> Iterator[Visit]:
+    """Open the page in a profile of its own."""
+    with visitor(chromium, **options) as context:
+        yield entered(site, context)

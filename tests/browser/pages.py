@@ -32,6 +32,18 @@ KNOCK = """url => new Promise(tell => {
 })"""
 
 
+#: Sends a form, in a moment: whoever has it evaluated hears that it ended before the page goes.
+SUBMIT = """([action, fields, enctype]) => {
+    const form = document.createElement('form')
+    Object.assign(form, {method: 'POST', action}); if (enctype) form.enctype = enctype
+    for (const [name, value] of Object.entries(fields)) {
+        const input = document.createElement('input'); Object.assign(input, {type: 'hidden', name, value})
+        form.append(input)
+    }
+    document.body.append(form); setTimeout(() => form.submit())
+}"""
+
+
 @dataclass
 class Answer:
     """An answer, as far as a script may read it."""
@@ -100,15 +112,6 @@ def tab_of(jar: BrowserContext, url: str) -> Tab:
 
 def send_form(tab: Tab, action: str, fields: dict[str, str] | None = None, enctype: str = "") -> int:
     """Let a page send a form as a top-level navigation, its last act; give the status of what the user looks at."""
-    script = """([action, fields, enctype]) => {
-        const form = document.createElement('form')
-        Object.assign(form, {method: 'POST', action}); if (enctype) form.enctype = enctype
-        for (const [name, value] of Object.entries(fields)) {
-            const input = document.createElement('input'); Object.assign(input, {type: 'hidden', name, value})
-            form.append(input)
-        }
-        document.body.append(form); form.submit()
-    }"""
     with tab.page.expect_response(lambda answer: answer.url == action) as waiting:
-        tab.page.evaluate(script, [action, fields or {}, enctype])
+        tab.page.evaluate(SUBMIT, [action, fields or {}, enctype])
     return waiting.value.status

@@ -174,13 +174,13 @@ def opened(tls: Path | None, **settings: Any) -> Iterator[Shop]:
     """Open a shop on a free port; the issuer is ``https://app.example.test:port`` unless settings say otherwise."""
     bound: socket.socket = free_socket()
     shop = Shop(port=bound.getsockname()[1], scheme="https" if tls else "http", clock=ManualClock())
-    shop.install(**{name: _at(value, shop.port) for name, value in settings.items()})
+    shop.install(**{name: at_port(value, shop.port) for name, value in settings.items()})
     with served(shop, bound, tls):
         yield shop
 
 
-def _at(value: Any, port: int) -> Any:
+def at_port(value: Any, port: int) -> Any:
     """Fill the port in where settings name an address: ``http://localhost:{port}``."""
     if isinstance(value, str):
         return value.replace("{port}", str(port))
-    return tuple(_at(item, port) for item in value) if isinstance(value, tuple) else value
+    return tuple(at_port(item, port) for item in value) if isinstance(value, tuple) else value

@@ -2,18 +2,13 @@
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator
 
 import pytest
 from playwright.sync_api import BrowserContext, Page, Route
 
-from tests.browser.vite import Example, press, running_example
+from tests.browser.vite import Example, press
 
-
-@pytest.fixture(scope="module")
-def example(tmp_path_factory: pytest.TempPathFactory, need: Callable[[str], str]) -> Iterator[Example]:
-    with running_example("axios", tmp_path_factory.mktemp("axios"), need) as example:
-        yield example
+EXAMPLE = "axios"
 
 
 @pytest.fixture

@@ -17,10 +17,7 @@ ALONE = "delete Navigator.prototype.locks; delete globalThis.BroadcastChannel"
 def strangers(site: Site) -> tuple[ClientTab, ClientTab]:
     """Two tabs of one session that know nothing of each other."""
     site.jar.add_init_script(ALONE)
-    first = site.tab()
-    first.sign_in()
-    second = site.tab()
-    second.wait_for("client.state === 'signed-in'")
+    first, second = site.signed_in_tabs(2)
     return first, second
 
 

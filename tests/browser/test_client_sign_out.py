@@ -10,10 +10,7 @@ from tests.browser.line import answered, lost
 @pytest.fixture
 def tabs(site: Site) -> tuple[ClientTab, ClientTab]:
     """Two tabs of one session."""
-    first = site.tab()
-    first.sign_in()
-    second = site.tab()
-    second.wait_for("client.state === 'signed-in'")
+    first, second = site.signed_in_tabs(2)
     return first, second
 
 

@@ -3,23 +3,12 @@
 import pytest
 
 from tests.browser.client_site import REFRESHING, Site
-from tests.browser.client_tab import ClientTab
 from tests.browser.line import lost
-
-
-def signed_in_tabs(site: Site, many: int) -> list[ClientTab]:
-    """Sign in in one tab, and open others that come to know it."""
-    first = site.tab()
-    first.sign_in()
-    others = [site.tab() for _ in range(many - 1)]
-    for tab in others:
-        tab.wait_for("client.state === 'signed-in'")
-    return [first, *others]
 
 
 @pytest.mark.ids("BC-02", "BC-04", "M50")
 def test_five_tabs_with_twenty_calls_each_after_expiry_cost_one_refresh(site: Site) -> None:
-    tabs = signed_in_tabs(site, 5)
+    tabs = site.signed_in_tabs(5)
     for _ in range(2):
         before = site.refreshes
         site.sleep()
@@ -32,7 +21,7 @@ def test_five_tabs_with_twenty_calls_each_after_expiry_cost_one_refresh(site: Si
 
 @pytest.mark.ids("BC-02", "BC-04", "M50")
 def test_so_do_calls_that_the_server_refuses_before_the_tabs_know_of_any_expiry(site: Site) -> None:
-    tabs = signed_in_tabs(site, 5)
+    tabs = site.signed_in_tabs(5)
     for tab in tabs:
         tab.nap(60)  # to them the token has four minutes left
     site.shop.clock.advance(400)
@@ -46,7 +35,7 @@ def test_so_do_calls_that_the_server_refuses_before_the_tabs_know_of_any_expiry(
 
 @pytest.mark.ids("BC-02", "M50")
 def test_one_lost_answer_in_ten_signs_nobody_out_and_accuses_nobody(site: Site) -> None:
-    tabs = signed_in_tabs(site, 5)
+    tabs = site.signed_in_tabs(5)
     site.line.bend(lambda asked: asked.path != REFRESHING, lost, chance=0.1, seed=5)
     losses = site.line.bend(REFRESHING, lost, chance=0.1, seed=2)
     for _ in range(8):

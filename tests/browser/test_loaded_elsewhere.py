@@ -1,16 +1,14 @@
 """What other pages can load, frame or run of what we answer: nothing; and the demonstration's page is held to the same."""
 
 from collections.abc import Iterator
-from contextlib import closing
 
 import pytest
 from playwright.sync_api import BrowserContext, Page
 
-from keyturn.server.demo_app import build
-from keyturn.server.serving import listen, served as demo_served
 from tests.browser.conftest import NewTab
+from tests.browser.demo_site import DemoSite
 from tests.browser.serving import free_socket, served
-from tests.browser.shop import PASSWORD, SIBLING, STRANGER, Shop, elsewhere
+from tests.browser.shop import SIBLING, STRANGER, Shop, elsewhere
 
 #: Answers of every kind: claims, lists, keys, code, problems.
 ANSWERS = ("/auth/session", "/auth/sessions", "/auth/jwks.json", "/auth/client.js", "/auth/refresh", "/auth/nothing")
@@ -84,16 +82,6 @@ def test_an_answer_of_ours_is_never_run_as_a_script_or_shown_as_a_page(shop: Sho
 
 
 @pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """`keyturn demo`, as its page is served."""
-    bound = listen()
-    address = f"http://127.0.0.1:{bound.getsockname()[1]}"
-    shown = build(tmp_path_factory.mktemp("demo"), address, PASSWORD)
-    with closing(shown.store), demo_served(shown.app, bound), shown.goes_on():
-        yield address
-
-
-@pytest.fixture(scope="module")
 def neighbour() -> Iterator[int]:
     """The port of another program on this machine, with pages of its own."""
     bound = free_socket()
@@ -101,23 +89,23 @@ def neighbour() -> Iterator[int]:
         yield bound.getsockname()[1]
 
 
-DEMO = ("/", "/demo/index.html", "/demo/about", "/demo/events", "/demo/page.js")
+DEMO = ("", "demo/index.html", "demo/about", "demo/events", "demo/page.js")
 
 
 @pytest.mark.ids("XS-12", "XS-13", "XS-04")
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", STRANGER])
 def test_the_demonstrations_page_is_neither_framed_nor_read_by_another(
-    demo: str, neighbour: int, jar: BrowserContext, host: str
+    demo_site: DemoSite, neighbour: int, jar: BrowserContext, host: str
 ) -> None:
     page = jar.new_page()
-    page.goto(demo)
+    page.goto(demo_site.url)
     assert page.evaluate("async () => (await fetch('/demo/about')).status") == 200  # its own page reads it
     page.goto(f"http://{host}:{neighbour}/")
     assert framed(page, f"http://{host}:{neighbour}/plant") == f"http://{host}:{neighbour}/plant"
     for path in DEMO:
-        assert framed(page, demo + path).startswith("chrome-error:"), path
-        assert set(page.evaluate(LOAD, demo + path).values()) == {"refused"}, path
-    assert framed(page, demo + "/demo/evil").startswith("chrome-error:")
+        assert framed(page, demo_site.url + path).startswith("chrome-error:"), path
+        assert set(page.evaluate(LOAD, demo_site.url + path).values()) == {"refused"}, path
+    assert framed(page, demo_site.url + "demo/evil").startswith("chrome-error:")
 
 
 INJECTED = """() => {
@@ -135,10 +123,10 @@ INJECTED = """() => {
 
 
 @pytest.mark.ids("XS-13")
-def test_no_text_becomes_code_in_the_demonstrations_page(demo: str, jar: BrowserContext) -> None:
+def test_no_text_becomes_code_in_the_demonstrations_page(demo_site: DemoSite, jar: BrowserContext) -> None:
     page = jar.new_page()
-    page.goto(demo + "/")
+    page.goto(demo_site.url)
     errors, ran, base = page.evaluate(INJECTED)
     assert errors == ["TypeError", "TypeError", "", "TypeError"]
     assert ran == 0
-    assert base == demo + "/"
+    assert base == demo_site.url

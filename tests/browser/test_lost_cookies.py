@@ -8,20 +8,15 @@ from playwright.sync_api import Browser, BrowserContext, expect
 from keyturn.settings import CookieSettings
 from tests.browser.authority import Authority
 from tests.browser.conftest import NewTab, Open
-from tests.browser.lab.stage import Lab, staged
-from tests.browser.shop import PASSWORD
+from tests.browser.lab.stage import DEVELOPMENT, Lab, fill_in, staged
 
 
 @pytest.fixture(params=["https", "development"])
 def lab(request: pytest.FixtureRequest, trusting: Browser, authority: Authority) -> Iterator[Lab]:
     """A page with the client on it, over https and as a developer has it."""
-    if request.param == "https":
-        with staged(trusting, authority.certify()) as opened:
-            yield opened
-    else:
-        settings = {"profile": "development", "issuer": "http://localhost:{port}"}
-        with staged(trusting, None, host="localhost", **settings) as opened:
-            yield opened
+    tls, settings = (authority.certify(), {}) if request.param == "https" else (None, DEVELOPMENT)
+    with staged(trusting, tls, **settings) as opened:
+        yield opened
 
 
 @pytest.mark.ids("CK-10", "CK-12", "BC-04")
@@ -41,10 +36,7 @@ def test_a_page_whose_cookies_are_gone_says_signed_out_after_one_refresh(lab: La
         expect(page.locator("output")).to_have_text("signed out")
         assert len(shop.cookies_of("/auth/refresh")) == 1
         asked = len(shop.heard)
-        page.locator("[name=username]").fill("alice")
-        page.locator("[name=password]").fill(PASSWORD)
-        page.locator("#sign-in button").click()
-        expect(page.locator("output")).to_have_text("you are u-alice")
+        fill_in(page)
         assert [path for path, _ in shop.heard[asked:] if path.startswith("/auth/")] == ["/auth/login"]
 
 

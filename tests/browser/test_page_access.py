@@ -2,16 +2,15 @@
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Browser, Page, expect
 
-from tests.browser.demo_site import PATIENCE_MS, DemoSite, Visit, demonstration, visitor
+from tests.browser.demo_site import DemoSite, Visit, entered, visitor
 from tests.browser.packages import node_modules
-
-expect.set_options(timeout=PATIENCE_MS)
 
 MANIFEST = json.dumps({"private": True, "devDependencies": {"axe-core": "4.11.0"}})
 #: Every rule that axe-core knows, its best practices too; the stranger's page in its frame is a stranger's.
@@ -23,29 +22,18 @@ AXE = """async () => {
 Enter = Callable[..., Visit]
 
 
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DemoSite]:
-    with demonstration(tmp_path_factory.mktemp("demo")) as served:
-        yield served
-
-
 @pytest.fixture
-def enter(chromium: Browser, site: DemoSite) -> Iterator[Enter]:
+def enter(chromium: Browser, demo_site: DemoSite) -> Iterator[Enter]:
     """Open the page as a visitor with these wishes."""
-    opened: list[BrowserContext] = []
+    with ExitStack() as stack:
 
-    def enter_(*scripts: Path, **wishes: Any) -> Visit:
-        context = visitor(chromium, **wishes)
-        opened.append(context)
-        for script in scripts:
-            context.add_init_script(path=script)
-        tab = Visit(site, context.new_page())
-        tab.open()
-        return tab
+        def enter_(*scripts: Path, **wishes: Any) -> Visit:
+            context = stack.enter_context(visitor(chromium, **wishes))
+            for script in scripts:
+                context.add_init_script(path=script)
+            return entered(demo_site, context)
 
-    yield enter_
-    for context in opened:
-        context.close()
+        yield enter_
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

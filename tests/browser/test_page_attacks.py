@@ -8,25 +8,14 @@ import pytest
 from playwright.sync_api import Browser, Response, expect
 
 from keyturn.events import RefreshRecovered, RefreshReissued, ReuseDetected, SessionEnded
-from tests.browser.demo_site import PATIENCE_MS, DemoSite, Visit, demonstration, visitor
-
-expect.set_options(timeout=PATIENCE_MS)
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DemoSite]:
-    with demonstration(tmp_path_factory.mktemp("demo")) as served:
-        yield served
+from tests.browser.demo_site import DemoSite, Visit, demonstration, visiting
 
 
 # One visitor for all attacks: each must leave the page as it can be used.
 @pytest.fixture(scope="module")
-def one_visit(chromium: Browser, site: DemoSite) -> Iterator[Visit]:
-    context = visitor(chromium)
-    tab = Visit(site, context.new_page())
-    tab.open()
-    yield tab
-    context.close()
+def one_visit(chromium: Browser, demo_site: DemoSite) -> Iterator[Visit]:
+    with visiting(chromium, demo_site) as tab:
+        yield tab
 
 
 @pytest.fixture
@@ -157,25 +146,21 @@ def test_who_is_not_signed_in_is_told_that_there_is_nothing_to_steal(visit: Visi
 
 
 def test_a_strict_server_takes_two_tabs_for_a_theft_and_the_card_says_why(chromium: Browser, tmp_path: Path) -> None:
-    with demonstration(tmp_path, leeway=timedelta(0), recovery_window=timedelta(0)) as strict:
-        context = visitor(chromium)
-        visit = Visit(strict, context.new_page())
-        visit.open()
+    with (
+        demonstration(tmp_path, leeway=timedelta(0), recovery_window=timedelta(0)) as strict,
+        visiting(chromium, strict) as visit,
+    ):
         visit.sign_in()
         played = visit.run("two-tabs")
         assert played.outcome == "noticed"
         assert "This server is strict" in played.sentence
         assert not is_signed_in(visit)
         assert (visit.complaints, visit.violations()) == ([], [])
-        context.close()
 
 
 @pytest.mark.ids("CK-01")
 def test_with_the_prefix_a_planted_cookie_does_not_even_spoil(chromium: Browser, tmp_path: Path) -> None:
-    with demonstration(tmp_path, profile="browser") as usual:
-        context = visitor(chromium)
-        visit = Visit(usual, context.new_page())
-        visit.open()
+    with demonstration(tmp_path, profile="browser") as usual, visiting(chromium, usual) as visit:
         visit.sign_in()
         played = visit.run("planted")
         assert (played.outcome, played.answers) == ("stopped", [(200, ""), (200, ""), (200, "")])
@@ -184,4 +169,3 @@ def test_with_the_prefix_a_planted_cookie_does_not_even_spoil(chromium: Browser,
         )
         assert is_signed_in(visit)
         assert (visit.complaints, visit.violations()) == ([], [])
-        context.close()

@@ -9,9 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, expect
 
-from tests.browser.demo_site import PATIENCE_MS, Visit, demonstration, visitor
-
-expect.set_options(timeout=PATIENCE_MS)
+from tests.browser.demo_site import Visit, demonstration, visiting
 
 ROOT = Path(__file__).parents[2]
 IMAGES = ROOT / "docs" / "images"
@@ -26,10 +24,10 @@ WANTED = os.environ.get("KEYTURN_SCREENSHOTS") == "1"
 def test_the_pictures_can_be_taken_anew(chromium: Browser, tmp_path: Path) -> None:
     folder = IMAGES if WANTED else tmp_path / "images"
     # Tokens of a few seconds, so that a picture shows several lives.
-    with demonstration(tmp_path, access_token_lifetime=timedelta(seconds=8)) as site:
-        context = visitor(chromium, viewport={"width": WIDTH, "height": HEIGHT}, reduced_motion="reduce")
-        visit = Visit(site, context.new_page())
-        visit.open()
+    with (
+        demonstration(tmp_path, access_token_lifetime=timedelta(seconds=8)) as site,
+        visiting(chromium, site, viewport={"width": WIDTH, "height": HEIGHT}, reduced_motion="reduce") as visit,
+    ):
         site.phone()
         visit.sign_in()
         play(visit)
@@ -40,7 +38,6 @@ def test_the_pictures_can_be_taken_anew(chromium: Browser, tmp_path: Path) -> No
             visit.page.wait_for_timeout(1100)  # the drawing is drawn once a second where no motion is wanted
             visit.page.screenshot(path=folder / name, animations="disabled")
             assert_it_shows_something(folder / name)
-        context.close()
 
 
 def play(visit: Visit) -> None:

@@ -1,17 +1,14 @@
 """The page and its line: many tabs, a server that goes and comes back, whose fact is whose, and the focus."""
 
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
-import pytest
 from playwright.sync_api import Browser, BrowserContext, Request, expect
 
 from keyturn.server.demo_app import build
 from keyturn.server.serving import listen, served
-from tests.browser.demo_site import PASSWORD, PATIENCE_MS, DemoSite, Visit, demonstration, visitor
+from tests.browser.demo_site import PASSWORD, DemoSite, entered, visitor
 
-expect.set_options(timeout=PATIENCE_MS)
 #: What a browser says in its console of a server that is gone.
 GONE = "net::ERR_CONNECTION_REFUSED"
 #: A tab behind another one, as a browser tells it; Playwright's are all in front.
@@ -22,24 +19,9 @@ HIDE = """hidden => {
 }"""
 
 
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DemoSite]:
-    with demonstration(tmp_path_factory.mktemp("demo")) as served:
-        yield served
-
-
-@pytest.fixture
-def profile(chromium: Browser, site: DemoSite) -> Iterator[BrowserContext]:
-    context = visitor(chromium)
-    yield context
-    context.close()
-
-
-def test_eight_tabs_are_open_and_each_can_be_used(site: DemoSite, profile: BrowserContext) -> None:
+def test_eight_tabs_are_open_and_each_can_be_used(demo_site: DemoSite, demo_jar: BrowserContext) -> None:
     # A browser has six connections to one server; were each tab to hold one, the seventh would show nothing.
-    tabs = [Visit(site, profile.new_page()) for _ in range(8)]
-    for tab in tabs:
-        tab.open()
+    tabs = [entered(demo_site, demo_jar) for _ in range(8)]
     tabs[-1].sign_in()
     for tab in tabs:
         expect(tab.page.locator("#raw-token")).to_be_visible()
@@ -48,15 +30,14 @@ def test_eight_tabs_are_open_and_each_can_be_used(site: DemoSite, profile: Brows
     assert [tab.complaints for tab in tabs] == [[]] * 8
 
 
-def test_a_tab_that_nobody_sees_asks_for_no_news_and_catches_up(site: DemoSite, profile: BrowserContext) -> None:
-    tab = Visit(site, profile.new_page())
-    tab.open()
+def test_a_tab_that_nobody_sees_asks_for_no_news_and_catches_up(demo_site: DemoSite, demo_jar: BrowserContext) -> None:
+    tab = entered(demo_site, demo_jar)
     tab.sign_in()
     with tab.page.expect_event("requestfailed", lambda request: "/demo/events" in request.url):
         tab.page.evaluate(HIDE, True)
     asked: list[Request] = []
     tab.page.on("request", lambda request: asked.append(request) if "/demo/events" in request.url else None)
-    site.phone()
+    demo_site.phone()
     tab.page.evaluate("() => fetch('/demo/about')")  # whatever was to be sent is sent
     assert asked == []
     lines = tab.page.locator("#log [data-type=SessionStarted]")
@@ -66,9 +47,10 @@ def test_a_tab_that_nobody_sees_asks_for_no_news_and_catches_up(site: DemoSite, 
     expect(lines.first).to_contain_text("Another session: Signed in.")
 
 
-def test_what_happened_before_the_page_was_loaded_is_told_as_ones_own(site: DemoSite, profile: BrowserContext) -> None:
-    tab = Visit(site, profile.new_page())
-    tab.open()
+def test_what_happened_before_the_page_was_loaded_is_told_as_ones_own(
+    demo_site: DemoSite, demo_jar: BrowserContext
+) -> None:
+    tab = entered(demo_site, demo_jar)
     tab.sign_in()
     tab.page.reload()
     expect(tab.page.locator("#log [data-type=SessionStarted]").first).to_contain_text("Signed in. The session begins")
@@ -80,17 +62,16 @@ def test_what_happened_before_the_page_was_loaded_is_told_as_ones_own(site: Demo
     expect(ended).not_to_contain_text("Another session")
 
 
-def test_who_stands_on_a_button_of_the_list_stays_there(site: DemoSite, profile: BrowserContext) -> None:
-    site.phone()
-    tab = Visit(site, profile.new_page())
-    tab.open()
+def test_who_stands_on_a_button_of_the_list_stays_there(demo_site: DemoSite, demo_jar: BrowserContext) -> None:
+    demo_site.phone()
+    tab = entered(demo_site, demo_jar)
     tab.sign_in()
     rows = tab.page.locator(".devices li")
     mark = rows.filter(has_text="Ada's phone").first.get_attribute("data-session")
     button = tab.page.locator(f".devices [data-session='{mark}'] button")
     button.focus()
     before = rows.count()
-    site.phone()
+    demo_site.phone()
     expect(rows).to_have_count(before + 1)
     expect(button).to_be_focused()
     expect(rows.first).to_contain_text("key last turned at")
@@ -106,8 +87,7 @@ def test_a_server_that_is_gone_is_told_of_and_the_next_one_is_found(chromium: Br
         folder.mkdir()
     demo = build(first, address, PASSWORD)
     with closing(demo.store), served(demo.app, listening), demo.goes_on():
-        tab = Visit(DemoSite(demo, address + "/"), context.new_page())
-        tab.open()
+        tab = entered(DemoSite(demo, address + "/"), context)
         tab.sign_in()
     expect(tab.page.locator("#pill-text")).to_have_text("No answer from the server")
     expect(tab.page.locator("#announcer")).to_contain_text("The server does not answer.")
@@ -123,13 +103,15 @@ def test_a_server_that_is_gone_is_told_of_and_the_next_one_is_found(chromium: Br
 
 
 def test_a_page_that_is_opened_before_its_server_answers_goes_on_when_it_does(
-    site: DemoSite, profile: BrowserContext
+    demo_site: DemoSite, demo_jar: BrowserContext
 ) -> None:
-    page = profile.new_page()
+    page = demo_jar.new_page()
     silent = True
     for path in ("demo/about", "auth/refresh"):
-        profile.route(site.url + path, lambda route: route.abort("connectionrefused") if silent else route.continue_())
-    page.goto(site.url)
+        demo_jar.route(
+            demo_site.url + path, lambda route: route.abort("connectionrefused") if silent else route.continue_()
+        )
+    page.goto(demo_site.url)
     expect(page.locator("#waiting")).to_have_text("The server does not answer. This page asks again by itself.")
     silent = False
     expect(page.locator("#pill-text")).to_have_text("Signed out")

@@ -1,12 +1,11 @@
 """The React example: a form, who you are, a way out; and never the form where somebody is signed in."""
 
-from collections.abc import Callable, Iterator
-
 import pytest
 from playwright.sync_api import BrowserContext, Page, Route, expect
 
-from tests.browser.vite import Example, running_example
+from tests.browser.vite import Example
 
+EXAMPLE = "react"
 #: Writes down every text that the page ever shows.
 WATCH = """
     window.shown = []
@@ -15,12 +14,6 @@ WATCH = """
         if (text && text !== shown.at(-1)) shown.push(text)
     }).observe(document, {childList: true, subtree: true, characterData: true})
 """
-
-
-@pytest.fixture(scope="module")
-def example(tmp_path_factory: pytest.TempPathFactory, need: Callable[[str], str]) -> Iterator[Example]:
-    with running_example("react", tmp_path_factory.mktemp("react"), need) as example:
-        yield example
 
 
 @pytest.fixture

@@ -1,18 +1,11 @@
 """The example's page on another port signs in to the example's API, as a reader of its README would do it."""
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
-
 import pytest
 from playwright.sync_api import BrowserContext
 
-from tests.browser.vite import Example, press, running_example
+from tests.browser.vite import Example, press
 
-
-@pytest.fixture
-def example(tmp_path: Path, need: Callable[[str], str]) -> Iterator[Example]:
-    with running_example("vite-page", tmp_path, need) as example:
-        yield example
+EXAMPLE = "vite-page"
 
 
 @pytest.mark.ids("CK-07", "CK-12", "XS-09", "RT-13")

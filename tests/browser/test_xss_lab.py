@@ -12,25 +12,11 @@ from playwright.sync_api import Browser, BrowserContext, Page
 
 from keyturn.settings import CookieSettings
 from tests.browser.authority import Authority
-from tests.browser.lab.elsewhere import ACCESS_TOKEN, NOTHING, REFRESH_TOKEN, Elsewhere, access_tokens, at_home
+from tests.browser.lab.elsewhere import ACCESS_TOKEN, NOTHING, REFRESH_TOKEN, UNBOUND, Elsewhere, access_tokens, at_home
 from tests.browser.lab.stage import ATTEMPTS, SPY, Lab, attempt, loot_of, staged
 from tests.browser.lab.table import Row, settle
 from tests.browser.serving import wait_until
 from tests.browser.shop import PASSWORD
-
-UNBOUND = "leave the binding unchecked nowhere, or keep access tokens short there"
-
-
-@pytest.fixture(scope="module")
-def lab(trusting: Browser, authority: Authority) -> Iterator[Lab]:
-    with staged(trusting, authority.certify()) as opened:
-        yield opened
-
-
-@pytest.fixture(scope="module")
-def thief(lab: Lab, authority: Authority) -> Iterator[Elsewhere]:
-    with at_home(lab.shop, authority.certify()) as elsewhere:
-        yield elsewhere
 
 
 @pytest.fixture

@@ -10,9 +10,8 @@ from contextlib import suppress
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from tests.browser.authority import Authority
-from tests.browser.lab.elsewhere import REFRESH_TOKEN, Elsewhere, access_tokens, at_home, claims_of
-from tests.browser.lab.stage import HERE, JAVASCRIPT, Lab, attempt, loot_of, staged
+from tests.browser.lab.elsewhere import REFRESH_TOKEN, UNBOUND, Elsewhere, access_tokens, claims_of
+from tests.browser.lab.stage import DEVELOPMENT, HERE, JAVASCRIPT, POLICY, Lab, attempt, loot_of, staged
 from tests.browser.lab.table import Row, settle
 from tests.browser.serving import wait_until
 from tests.browser.shop import ACCESS, BIND, PASSWORD, REFRESH
@@ -28,20 +27,6 @@ WHO = """async () => {
     return (await told.json()).sub
 }"""
 
-Stage = Callable[..., Lab]
-
-
-@pytest.fixture(scope="module")
-def lab(trusting: Browser, authority: Authority) -> Iterator[Lab]:
-    with staged(trusting, authority.certify()) as opened:
-        yield opened
-
-
-@pytest.fixture(scope="module")
-def thief(lab: Lab, authority: Authority) -> Iterator[Elsewhere]:
-    with at_home(lab.shop, authority.certify()) as elsewhere:
-        yield elsewhere
-
 
 @pytest.fixture
 def jar(lab: Lab) -> Iterator[BrowserContext]:
@@ -52,6 +37,15 @@ def jar(lab: Lab) -> Iterator[BrowserContext]:
 def ours(jar: BrowserContext) -> dict[str, str]:
     names = (REFRESH, BIND, ACCESS)
     return {cookie["name"]: cookie["value"] for cookie in jar.cookies() if cookie["name"] in names}
+
+
+def next_visit(lab: Lab, jar: BrowserContext, page: Page, username: str) -> Page:
+    """Close the page and open it again, where nobody injects anything now: the user is taken for this one."""
+    page.close()
+    page = lab.visit(jar, says="signed in", spied=False)
+    page.locator("#me").click()
+    expect(page.locator("output")).to_have_text(f"you are u-{username}")
+    return page
 
 
 # --- the jar ---------------------------------------------------------------------------------------------------------
@@ -101,8 +95,7 @@ def test_a_jar_that_overflows_signs_out_and_takes_nothing_in_place_of_ours(lab: 
 
 @pytest.mark.ids("CK-12")
 def test_in_development_a_script_can_put_its_own_session_in_place_of_the_users(trusting: Browser) -> None:
-    settings = {"profile": "development", "issuer": "http://localhost:{port}"}
-    with staged(trusting, None, host="localhost", **settings) as lab:
+    with staged(trusting, None, **DEVELOPMENT) as lab:
         with lab.profile() as jar:
             lab.sign_in(jar, "mallory")
             hers = {cookie["name"]: cookie["value"] for cookie in jar.cookies()}
@@ -111,10 +104,7 @@ def test_in_development_a_script_can_put_its_own_session_in_place_of_the_users(t
             attempt(page, "overflow")
             for name, value in hers.items():
                 page.evaluate("([name, value]) => { document.cookie = `${name}=${value}; Path=/` }", [name, value])
-            page.close()
-            page = lab.visit(jar, says="signed in", spied=False)
-            page.locator("#me").click()
-            expect(page.locator("output")).to_have_text("you are u-mallory")
+            next_visit(lab, jar, page, "mallory")
     settle(
         Row(
             attempt="does the same on http://localhost in the `development` profile, whose names have no prefix",
@@ -129,10 +119,7 @@ def test_in_development_a_script_can_put_its_own_session_in_place_of_the_users(t
 def test_a_script_can_sign_the_browser_in_as_somebody_else(lab: Lab, jar: BrowserContext) -> None:
     page = lab.sign_in(jar)
     assert attempt(page, "signInAs", "mallory", PASSWORD) == 200
-    page.close()
-    page = lab.visit(jar, says="signed in", spied=False)
-    page.locator("#me").click()
-    expect(page.locator("output")).to_have_text("you are u-mallory")
+    next_visit(lab, jar, page, "mallory")
     settle(
         Row(
             attempt="signs the browser in with the thief's own name and password",
@@ -215,10 +202,7 @@ def test_a_worker_from_a_file_at_the_root_stays(
 ) -> None:
     page = lab.sign_in(jar)
     assert attempt(page, "stay", upload("/photo.js"), {}) == "/"
-    page.close()
-    page = lab.visit(jar, says="signed in", spied=False)  # a later visit; nobody injects anything
-    page.locator("#me").click()
-    expect(page.locator("output")).to_have_text("you are u-alice")
+    page = next_visit(lab, jar, page, "alice")
     told = _ask_worker(page)
     seen = "\n".join(told["seen"])
     cookies = ours(jar)
@@ -238,13 +222,11 @@ def test_a_worker_from_a_file_at_the_root_stays(
     )
 
 
-def test_worker_src_keeps_workers_out(lab: Lab, jar: BrowserContext, upload: Callable[[str], str]) -> None:
-    policy = lab.headers["Content-Security-Policy"]
-    lab.headers["Content-Security-Policy"] = policy + "; worker-src 'none'"
-    try:
-        page = lab.sign_in(jar)
-    finally:
-        lab.headers["Content-Security-Policy"] = policy
+def test_worker_src_keeps_workers_out(
+    lab: Lab, jar: BrowserContext, upload: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(lab.headers, "Content-Security-Policy", POLICY + "; worker-src 'none'")
+    page = lab.sign_in(jar)
     told = attempt(page, "stay", upload("/photo.js"), {})
     assert told == "SecurityError"
     assert page.evaluate("async () => (await navigator.serviceWorker.getRegistrations()).length") == 0
@@ -261,12 +243,9 @@ def test_clear_site_data_ends_a_worker_that_stayed(lab: Lab, jar: BrowserContext
     page = lab.sign_in(jar)
     assert attempt(page, "stay", upload("/photo.js"), {}) == "/"
     page.close()
-    lab.headers["Clear-Site-Data"] = '"storage"'
-    try:
-        page = lab.visit(jar, spied=False)
-    finally:
-        del lab.headers["Clear-Site-Data"]
-    page.close()
+    with pytest.MonkeyPatch.context() as once:
+        once.setitem(lab.headers, "Clear-Site-Data", '"storage"')
+        lab.visit(jar, spied=False).close()
     page = lab.visit(jar, says="signed in", spied=False)
     assert page.evaluate("async () => (await navigator.serviceWorker.getRegistrations()).length") == 0
     settle(
@@ -344,7 +323,7 @@ def test_a_script_hears_what_other_tabs_tell_each_other(lab: Lab, jar: BrowserCo
             attempt="listens to the channel on which tabs hand each other the access token",
             got="access tokens",
             elsewhere=thief.worth(loot),
-            remedy="leave the binding unchecked nowhere, or keep access tokens short there",
+            remedy=UNBOUND,
         )
     )
 
@@ -437,15 +416,14 @@ INJECT = """() => {
 
 
 @pytest.mark.ids("BC-06")
-def test_under_a_strict_policy_the_client_works_and_injected_markup_does_not_run(lab: Lab, jar: BrowserContext) -> None:
-    policy, lab.headers["Content-Security-Policy"] = lab.headers["Content-Security-Policy"], STRICT
-    try:
-        page = lab.sign_in(jar, spied=False)
-        tried, ran = page.evaluate(INJECT)
-        page.locator("#me").click()
-        expect(page.locator("output")).to_have_text("you are u-alice")
-    finally:
-        lab.headers["Content-Security-Policy"] = policy
+def test_under_a_strict_policy_the_client_works_and_injected_markup_does_not_run(
+    lab: Lab, jar: BrowserContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(lab.headers, "Content-Security-Policy", STRICT)
+    page = lab.sign_in(jar, spied=False)
+    tried, ran = page.evaluate(INJECT)
+    page.locator("#me").click()
+    expect(page.locator("output")).to_have_text("you are u-alice")
     assert ran == 0
     assert "TypeError" in tried
     settle(

@@ -6,19 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from tests.support import serve_process
+
 #: Far longer than a busy machine needs: it only bounds a hang.
 PATIENCE = 60
 
 
-@dataclass(frozen=True)
-class Answer:
-    status: int
-    headers: http.client.HTTPMessage
-    text: str
-
-    @property
-    def body(self) -> Any:
-        return json.loads(self.text)
+class Answer(serve_process.Answer):
+    """An answer, as the page is told it."""
 
     @property
     def code(self) -> str:
@@ -75,7 +70,7 @@ class Browser:
                 raise AnswerLostError(reply.headers) from None
         finally:
             connection.close()
-        answer = Answer(reply.status, reply.headers, text)
+        answer = Answer(status=reply.status, headers=reply.headers, text=text)
         self._keep(answer)
         if path.startswith("/demo") or path == "/":
             self.heard.append(answer)

@@ -8,22 +8,13 @@ from keyturn.settings import CookieSettings
 from tests.browser.engines.conftest import OpenStreet, OpenTab
 from tests.browser.engines.face import Tab as Page
 from tests.browser.engines.street import Street
-from tests.browser.pages import KNOCK, Tab
+from tests.browser.pages import KNOCK, SUBMIT, Tab
 from tests.browser.serving import wait_until
 from tests.browser.shop import ACCESS, BIND, PASSWORD, REFRESH, SIBLING, STRANGER, Shop
 
 ROUTES = ("/auth/refresh", "/auth/logout")
 #: What is answered where no cookie came along: nothing to refresh, and nothing to end.
 WITHOUT_COOKIES = {"/auth/refresh": 401, "/auth/logout": 204}
-SUBMIT = """([action, fields, enctype]) => {
-    const form = document.createElement('form')
-    Object.assign(form, {method: 'POST', action}); if (enctype) form.enctype = enctype
-    for (const [name, value] of Object.entries(fields)) {
-        const input = document.createElement('input'); Object.assign(input, {type: 'hidden', name, value})
-        form.append(input)
-    }
-    document.body.append(form); setTimeout(() => form.submit())
-}"""
 
 
 def send_form(page: Page, street: Street, path: str, fields: dict[str, str] | None = None, enctype: str = "") -> int:

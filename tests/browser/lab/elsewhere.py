@@ -13,10 +13,12 @@ from typing import Any
 
 from keyturn import UNCHECKED, KeyturnError
 from tests.browser.serving import free_socket, served
-from tests.browser.shop import ACCESS, APP, BIND, REFRESH, Shop
+from tests.browser.shop import ACCESS, APP, BIND, REFRESH, Shop, answer
 
 NOTHING = "nothing"
 BOUND = "refused (401 `binding_mismatch`); at an API that leaves the binding unchecked: good for what is left of its 5 minutes"
+#: What an application can do about that.
+UNBOUND = "leave the binding unchecked nowhere, or keep access tokens short there"
 #: Longer than an access token lives, clocks that differ included.
 A_LIFE = 5 * 60 + 30 + 1
 ACCESS_TOKEN = re.compile(r"eyJ[\w-]+\.[\w-]+\.[\w-]+")
@@ -162,8 +164,7 @@ def at_home(shop: Shop, tls: Path | None) -> Iterator[Elsewhere]:
             status = 200
         except KeyturnError:
             status = 401
-        await send({"type": "http.response.start", "status": status, "headers": []})
-        await send({"type": "http.response.body", "body": b""})
+        await answer(send, status, [], b"")
 
     with served(api, bound, tls):
         thief = Elsewhere(shop, bound.getsockname()[1])

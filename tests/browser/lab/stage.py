@@ -1,6 +1,6 @@
 """The shop with a real page on it, a browser in which the thief's script runs, and a user in front of it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,13 +9,15 @@ from typing import Any
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from tests.browser.serving import free_socket, served
-from tests.browser.shop import APP, PASSWORD, Shop, opened
+from tests.browser.shop import APP, PASSWORD, Shop, answer, opened
 
 HERE = Path(__file__).parent
 SPY, ATTEMPTS = (HERE / "spy.js").read_text(), (HERE / "attempts.js").read_text()
 JAVASCRIPT = "text/javascript; charset=utf-8"
 #: What an application's pages should have at the least; no inline script runs under it, so ours comes another way.
 POLICY = "default-src 'self'; connect-src *; frame-ancestors 'self'"
+#: The shop on a developer's machine, without TLS.
+DEVELOPMENT: dict[str, Any] = {"host": "localhost", "profile": "development", "issuer": "http://localhost:{port}"}
 
 
 @dataclass
@@ -55,11 +57,16 @@ class Lab:
     def sign_in(self, jar: BrowserContext, username: str = "alice", *, spied: bool = True) -> Page:
         """Open the page and sign in as a user does, by its form."""
         page = self.visit(jar, says="signed out", spied=spied)
-        page.locator("[name=username]").fill(username)
-        page.locator("[name=password]").fill(PASSWORD)
-        page.locator("#sign-in button").click()
-        expect(page.locator("output")).to_have_text(f"you are u-{username}")
+        fill_in(page, username)
         return page
+
+
+def fill_in(page: Page, username: str = "alice") -> None:
+    """Sign in by the page's form."""
+    page.locator("[name=username]").fill(username)
+    page.locator("[name=password]").fill(PASSWORD)
+    page.locator("#sign-in button").click()
+    expect(page.locator("output")).to_have_text(f"you are u-{username}")
 
 
 def loot_of(page: Page) -> str:
@@ -94,7 +101,9 @@ def _with_files(app: Any, lab: Lab) -> Any:
         if file is None:
             await app(scope, receive, send)
         else:
-            await _answer(send, 200, file[1].encode(), {"Content-Type": file[0], **lab.headers})
+            fields = {"Content-Type": file[0], **lab.headers}.items()
+            headers = [(name.lower().encode(), value.encode()) for name, value in fields]
+            await answer(send, 200, headers, file[1].encode())
 
     return around
 
@@ -108,12 +117,6 @@ def _drop_box(carried: list[str]) -> Any:
             message = await receive()
             body, more = body + message.get("body", b""), message.get("more_body", False)
         carried.append(body.decode("utf-8", "replace"))
-        await _answer(send, 204, b"", {})
+        await answer(send, 204, [], b"")
 
     return take
-
-
-async def _answer(send: Any, status: int, body: bytes, headers: Mapping[str, str]) -> None:
-    fields = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
-    await send({"type": "http.response.start", "status": status, "headers": fields})
-    await send({"type": "http.response.body", "body": body})
