@@ -1,7 +1,11 @@
-"""How a test holds the SQLite writer up, so that it knows what waits."""
+"""How a test holds SQLite up, so that it knows what waits."""
 
 import asyncio
+import sqlite3
 import threading
+from contextlib import closing, contextmanager
+
+from keyturn.stores import _sqlite_file
 
 
 class Gate:
@@ -25,3 +29,21 @@ async def submitted(*coroutines):
     tasks = [asyncio.ensure_future(coroutine) for coroutine in coroutines]
     await asyncio.sleep(0)  # each runs to its first wait
     return tasks
+
+
+@contextmanager
+def being_made(path, tables, monkeypatch):
+    """A file that another process is making; it is through at the first pause of who waits for it, and there is one."""
+    with closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as other:
+        for statement in (*tables, "BEGIN IMMEDIATE"):
+            other.execute(statement)
+        pauses = []
+
+        def pause(seconds):
+            pauses.append(seconds)
+            if other.in_transaction:
+                other.execute("COMMIT")
+
+        monkeypatch.setattr(_sqlite_file.time, "sleep", pause)
+        yield
+        assert pauses

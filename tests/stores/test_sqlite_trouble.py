@@ -17,7 +17,7 @@ from keyturn.session import EndReason
 from keyturn.stores import _sqlite_file, _sqlite_schema, open as open_store
 from keyturn.stores.sqlite import SqliteStore
 from keyturn.testing._store_stage import NOW, REALM, SUBJECT, UNTIL, Stage, turn_of
-from tests.stores.sqlite_gate import Gate, submitted
+from tests.stores.sqlite_gate import Gate, being_made, submitted
 
 pytestmark = pytest.mark.ids("ST-05")
 
@@ -333,21 +333,11 @@ def refused_write(stage):
 
 def test_a_file_that_another_process_is_making_at_that_moment_is_waited_for(path, monkeypatch):
     """SQLite waits for no lock where it changes the journal's mode; it says at once that the file is busy."""
-    with closing(sqlite3.connect(path, isolation_level=None, check_same_thread=False)) as other:
-        for statement in _sqlite_schema._TABLES:
-            other.execute(statement)
-        other.execute("BEGIN IMMEDIATE")
-        pauses = []
-
-        def pause(seconds):
-            pauses.append(seconds)
-            if other.in_transaction:
-                other.execute("COMMIT")
-
-        monkeypatch.setattr(_sqlite_file.time, "sleep", pause)
-        with SqliteStore(path, busy_timeout=timedelta(seconds=60)) as store:
-            assert drive(store.find(REALM, SUBJECT, now=NOW)) == []
-        assert pauses
+    with (
+        being_made(path, _sqlite_schema._TABLES, monkeypatch),
+        SqliteStore(path, busy_timeout=timedelta(seconds=60)) as store,
+    ):
+        assert drive(store.find(REALM, SUBJECT, now=NOW)) == []
 
 
 def test_a_file_that_another_process_makes_between_two_questions_is_no_strangers(tmp_path):
