@@ -16,6 +16,7 @@ from playwright.sync_api import Page, expect
 import keyturn
 from tests.browser.packages import node_modules
 from tests.browser.serving import wait_until
+from tests.support.servers._process import free_port
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 CLIENT = Path(keyturn.__file__).parent / "client"
@@ -90,12 +91,6 @@ def _answers(port: int) -> bool:
     except OSError:
         return False
     return True
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def press(page: Page, button: str, outcome: str) -> None:

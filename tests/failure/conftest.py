@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from keyturn.stores.sqlalchemy.migrations import upgrade
+from tests.support.servers._process import free_port
 
 PATIENCE = 20.0
 
@@ -125,13 +126,6 @@ class Program:
 
 def limit_files(size: int) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
-
-
-def free_port() -> int:
-    with socket.socket() as bound:
-        bound.bind(("127.0.0.1", 0))
-        port: int = bound.getsockname()[1]
-    return port
 
 
 @pytest.fixture(params=["sqlite", "postgresql", "mariadb"])

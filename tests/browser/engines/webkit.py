@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-import socket
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -14,6 +13,7 @@ import httpx
 from tests.browser.engines.face import PATIENCE, Cookie, RefusedError, ScriptError
 from tests.browser.engines.names import Names
 from tests.browser.engines.process import Program
+from tests.support.servers._process import free_port
 
 CALL = """const done = arguments[arguments.length - 1];
 (async () => JSON.stringify(await ({function})(JSON.parse(arguments[0]))) ?? 'null')()
@@ -137,7 +137,7 @@ class Webkit:
         self._names = Names()
         try:
             display = self._show(screen)
-            port = _free_port()
+            port = free_port()
             self._programs.append(
                 Program([driver, f"--port={port}", "--host=127.0.0.1"], self._home, {**ENVIRONMENT, "DISPLAY": display})
             )
@@ -188,13 +188,6 @@ class Webkit:
             program.end()
         self._names.close()
         shutil.rmtree(self._home, ignore_errors=True)
-
-
-def _free_port() -> int:
-    with socket.socket() as bound:
-        bound.bind(("127.0.0.1", 0))
-        port: int = bound.getsockname()[1]
-    return port
 
 
 def _cookie(told: dict[str, Any]) -> Cookie:
