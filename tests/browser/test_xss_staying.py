@@ -425,7 +425,7 @@ def test_under_a_strict_policy_the_client_works_and_injected_markup_does_not_run
     page.locator("#me").click()
     expect(page.locator("output")).to_have_text("you are u-alice")
     assert ran == 0
-    assert "TypeError" in tried
+    assert tried.count("TypeError") == len(tried) - 2  # an address and a worker are refused without a word
     settle(
         Row(
             attempt="comes as markup or text (innerHTML, inline handlers, `javascript:`, inline script) where pages say `script-src 'self'; require-trusted-types-for 'script'`",
