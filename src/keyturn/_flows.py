@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, cast
 
 from . import _admission, _policy
 from ._admission import Start
@@ -43,7 +43,7 @@ from .events import (
 )
 from .session import MAX_GENERATION, EndReason, Session
 from .settings import Settings
-from .stores import SessionStore, Turn
+from .stores import Admitting, SessionStore, Turn
 from .tokens import TokenPair
 from .users import Principal, Users
 
@@ -124,10 +124,11 @@ class Flows:
 
     async def _kept(self, session: Session, presented: RefreshToken | None, origin: Origin) -> Sequence[str]:
         """Keep the row; give the ids of the user's live sessions, or none where they are no more than may be."""
-        at_once = getattr(self.store, "add_among", None)
-        if at_once is not None and presented is None:  # else one ends in between, and takes nobody's place
-            ids: Sequence[str] = await at_once(session, limit=self.settings.max_sessions)
-            return ids
+        # Where a token came, its session ends in between, and takes nobody's place. The class is asked for the verb, since
+        # a wrapper of a store may have a function for every name.
+        if presented is None and hasattr(type(self.store), "add_among"):
+            store = cast("Admitting", self.store)
+            return await store.add_among(session, limit=self.settings.max_sessions)
         await self.store.add(session)
         if presented is not None:
             await self.ends.end_own(presented, session.subject, origin)
