@@ -68,11 +68,13 @@ class Wire(asyncio.Transport):
     def __init__(self, unread: int = 0) -> None:
         super().__init__({"peername": ("192.0.2.7", 5000), "sockname": ("127.0.0.1", 80)})
         self.written = b""
+        self.pieces: list[Any] = []
         self.closed = ""
         self._unread = unread
 
     def write(self, data: Any) -> None:
         self.written += bytes(data)
+        self.pieces += [data] if data else []  # a transport does not go to the network for nothing
 
     def close(self) -> None:
         self.closed = self.closed or "closed"
@@ -199,6 +201,31 @@ async def test_after_an_answer_the_next_request_has_its_own_time():
     assert not met.wire.closed
     met.clock.move(1)
     assert met.wire.closed == "closed"
+
+
+async def test_head_and_body_of_an_answer_go_to_the_network_together():
+    met = Met().begin()
+    for count in (1, 2):
+        await met.send(WHOLE)
+        assert len(met.wire.pieces) == count
+        assert met.wire.pieces[-1].startswith(b"HTTP/1.1 200")
+        assert met.wire.pieces[-1].endswith(b"\r\n\r\nok")
+
+
+async def test_an_answer_in_pieces_is_sent_as_it_comes():
+    async def drips(_scope: Any, _receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"4")]})
+        await send({"type": "http.response.body", "body": b"ok", "more_body": True})
+        await going_on.wait()
+        await send({"type": "http.response.body", "body": b"ay"})
+
+    going_on = asyncio.Event()
+    met = Met(drips).begin()
+    await met.send(WHOLE)
+    assert met.wire.written.endswith(b"\r\n\r\nok")
+    going_on.set()
+    await turns()
+    assert met.wire.written.endswith(b"\r\n\r\nokay")
 
 
 async def test_an_application_may_think_for_as_long_as_it_likes():
