@@ -47,6 +47,10 @@ class Job(Generic[T]):
             tell, outcome = _fail, error
         return lambda: _call_in_loop(self.answer, tell, outcome)
 
+    def refuse(self, error: Exception) -> None:
+        """Tell who waits that the work will not be done; called in the loop."""
+        _fail(self.answer, error)
+
 
 class HashThreads:
     """So many threads and a queue before them, first in, first out.

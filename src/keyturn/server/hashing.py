@@ -14,7 +14,7 @@ from contextlib import suppress
 from datetime import timedelta
 from functools import partial
 from types import MappingProxyType
-from typing import Final, TypeAlias, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 
 from .._build import random_bytes
 from .._colour import CALLER_BLOCKS
@@ -174,15 +174,17 @@ class Hashing:
             RequestError: the client went away before its turn.
         """
         left = asyncio.ensure_future(gone())
+        left.add_done_callback(partial(self._give_back, job))
         try:
-            await asyncio.wait((job.answer, left), return_when=asyncio.FIRST_COMPLETED)
-            has_left = left.done() and left.exception() is None  # else it cannot be told whether the client is there
-            if not job.answer.done() and has_left and self._threads.withdraw(job):
-                raise RequestError("The connection broke off.")
             return await job.answer
         finally:
-            left.cancel()
-            await asyncio.gather(left, return_exceptions=True)  # it listens to the client: one listener at a time
+            left.cancel()  # it hears so before anybody who begins to listen from here on: one listener at a time
+
+    def _give_back(self, job: Job[Any], left: asyncio.Future[None]) -> None:
+        # Where it failed, it cannot be told whether the client is there.
+        has_left = not left.cancelled() and left.exception() is None
+        if has_left and self._threads.withdraw(job):
+            job.refuse(RequestError("The connection broke off."))
 
     def _until_there_is_room(self) -> timedelta:
         """Give each who is turned away a later time, as if they queued outside: else they come back all at once."""
