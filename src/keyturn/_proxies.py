@@ -77,6 +77,8 @@ class Proxies:
         """
         if not peer:
             return self.sockets
+        if not self.networks:
+            return False
         address = _address(peer)
         return address is not None and any(address in network for network in self.networks)
 

@@ -6,11 +6,12 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Final
 
 from ..session import Session, session_id_bytes
 from . import Changes, Revocation, Revocations
 
+_encode: Final = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
 _NO_CLAIMS: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -49,7 +50,7 @@ def refuse_unstorable_changes(changes: Changes) -> None:
 
 
 def _refuse_broken(*texts: str) -> None:
-    if not all(map(is_text, texts)):
+    if not is_text("".join(texts)):
         raise ValueError("a text with a lone surrogate or a NUL cannot be stored")
 
 
@@ -60,7 +61,7 @@ def json_text(value: dict[str, Any] | list[str]) -> str:
         ValueError: NaN and the infinities are no JSON.
         TypeError: something in it is unknown to JSON.
     """
-    return json.dumps(value, allow_nan=False, separators=(",", ":"))
+    return _encode(value)
 
 
 def claims_of(text: str) -> Mapping[str, Any]:
