@@ -35,6 +35,10 @@ class Watched(MemoryRecords):
         self.asked.append("find_account")
         return await super().find_account(key)
 
+    async def is_current(self, account: Account) -> bool:
+        self.asked.append("is_current")
+        return await super().is_current(account)
+
     async def replace_account(self, account: Account) -> bool:
         self.asked.append("replace_account")
         return await super().replace_account(account)

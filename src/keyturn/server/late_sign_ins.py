@@ -45,7 +45,7 @@ async def _late(event: Event, records: Records) -> tuple[str, EndReason] | None:
     if not isinstance(event, SessionStarted) or event.session is None:
         return None
     proved = event.principal.source
-    if not isinstance(proved, Account):
+    if not isinstance(proved, Account) or await records.is_current(proved):
         return None
     reason = late_reason(proved, await records.account(proved.subject))
     return (event.session.id, reason) if reason is not None else None

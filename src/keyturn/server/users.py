@@ -73,8 +73,10 @@ class ServerUsers:
             return None
         if self._hashing.is_old(kept) and (renewed := await self._hashed_anew(found, password)) is not None:
             return renewed
-        # Read once more: while this one waited and was hashed, the password may have been changed, and whoever did so
-        # has ended the sessions that were there.
+        # Looked at once more: while this one waited and was hashed, the password may have been changed, and whoever did
+        # so has ended the sessions that were there.
+        if await self._records.is_current(found):
+            return found
         now = await self._records.account(found.subject)
         if now is not None and now.password_hash != kept:
             return await self._proved(now, password, gone)

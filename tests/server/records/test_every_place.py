@@ -111,6 +111,18 @@ def test_a_replaced_account_is_the_next_version_and_only_the_first_of_two_is_wri
     assert place.run(records.replace_account(an_account("nobody"))) is False
 
 
+@pytest.mark.ids("SE-08")
+def test_an_account_is_current_until_it_is_changed(place, records):
+    assert place.run(records.is_current(FULL)) is False
+    place.run(records.add_account(FULL))
+    place.run(records.add_account(an_account("bob")))
+    assert place.run(records.is_current(FULL)) is True
+    assert place.run(records.replace_account(replace(FULL, state="suspended")))
+    assert place.run(records.is_current(FULL)) is False
+    assert place.run(records.is_current(replace(FULL, version=2))) is True
+    assert place.run(records.is_current(replace(FULL, version=3))) is False
+
+
 def test_keys_that_an_account_gave_up_are_free_and_those_that_it_kept_are_not(place, records):
     place.run(records.add_account(FULL))
     assert place.run(records.replace_account(replace(FULL, email="n@w", email_key="n@w")))

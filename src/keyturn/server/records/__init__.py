@@ -105,6 +105,10 @@ class Records(Protocol):
         """Give the account whose name key or e-mail key this is."""
         ...
 
+    async def is_current(self, account: Account) -> bool:
+        """Say whether an account is as it was read: its row has this version, which every change of it counts up."""
+        ...
+
     async def accounts(self, *, after: str | None = None, limit: int) -> Sequence[Account | str]:
         """Give accounts by name key, those after `after`; a row that cannot be understood is its name key alone."""
         ...

@@ -13,6 +13,7 @@ FOUND: Final = (
     f"SELECT {ACCOUNT_COLUMNS} FROM keyturn_account"  # noqa: S608 - constants
     " WHERE subject = (SELECT subject FROM keyturn_account_key WHERE name = :value)"
 )
+IS_CURRENT: Final = "SELECT 1 FROM keyturn_account WHERE subject = :subject AND version = :version"
 ACCOUNTS: Final = (
     f"SELECT {ACCOUNT_COLUMNS} FROM keyturn_account"  # noqa: S608 - constants
     " WHERE name_key > :after ORDER BY name_key LIMIT :limit"

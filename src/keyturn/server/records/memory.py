@@ -44,6 +44,12 @@ class MemoryRecords:
             subject = self._keys.get(key)
             return None if subject is None else self._accounts[subject]
 
+    async def is_current(self, account: Account) -> bool:
+        """Say whether an account is as it was read."""
+        with self._lock:
+            now = self._accounts.get(account.subject)
+            return now is not None and now.version == account.version
+
     async def accounts(self, *, after: str | None = None, limit: int) -> Sequence[Account | str]:
         """Give accounts by name key, those after `after`."""
         refuse_limit(limit)

@@ -52,6 +52,7 @@ _ADD_RESET: Final = {
     "mysql": text(f"{said.ADD_RESET} ON DUPLICATE KEY UPDATE digest = VALUES(digest), expires_at = VALUES(expires_at)"),
 }
 _ACCOUNT, _FOUND, _ACCOUNTS, _CLIENTS = map(text, (said.ACCOUNT, said.FOUND, said.ACCOUNTS, said.CLIENTS))
+_IS_CURRENT: Final = text(said.IS_CURRENT)
 _ADD, _ADD_KEY, _ADD_CLIENT = map(text, (said.ADD, said.ADD_KEY, said.ADD_CLIENT))
 _HELD, _REPLACE, _FORGET_KEY = map(text, (f"{said.KEYS_HELD} FOR UPDATE", said.REPLACE, said.FORGET_KEY))
 _REMOVE_CLIENT, _FIND_RESET, _TAKE_RESET = map(text, (said.REMOVE_CLIENT, said.FIND_RESET, said.TAKE_RESET))
@@ -116,6 +117,10 @@ class SqlAlchemyRecords:
     async def find_account(self, key: str) -> Account | None:
         """Give the account whose name key or e-mail key this is."""
         return await self._one(_FOUND, key)
+
+    async def is_current(self, account: Account) -> bool:
+        """Say whether an account is as it was read."""
+        return bool(await self._rows(_IS_CURRENT, subject=account.subject, version=account.version))
 
     async def accounts(self, *, after: str | None = None, limit: int) -> Sequence[Account | str]:
         """Give accounts by name key, those after `after`; a row that cannot be understood is its name key alone."""

@@ -87,6 +87,11 @@ class SqliteRecords:
         """Give the account whose name key or e-mail key this is."""
         return await self._one(said.FOUND, key)
 
+    async def is_current(self, account: Account) -> bool:
+        """Say whether an account is as it was read."""
+        values = {"subject": account.subject, "version": account.version}
+        return await self._read(lambda connection: connection.execute(said.IS_CURRENT, values).fetchone()) is not None
+
     async def accounts(self, *, after: str | None = None, limit: int) -> Sequence[Account | str]:
         """Give accounts by name key, those after `after`; a row that cannot be understood is its name key alone."""
         refuse_limit(limit)
