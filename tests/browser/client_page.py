@@ -20,7 +20,14 @@ let ahead = 0
 const now = performance.now.bind(performance)
 performance.now = () => now() + ahead
 const {createClient, KeyturnError} = await import(from)
-if (hurry) options.platform = {setTimeout: (run, ms) => setTimeout(run, ms / hurry), now: () => now() * hurry + ahead}
+if (hurry) {
+    const quick = {
+        setTimeout: (run, ms) => setTimeout(run, ms / hurry),
+        performance: {now: () => now() * hurry + ahead},
+        AbortSignal: {any: signals => AbortSignal.any(signals), timeout: ms => AbortSignal.timeout(ms / hurry)},
+    }
+    options.platform = new Proxy(globalThis, {get: (page, name) => quick[name] ?? page[name]})
+}
 const client = createClient(options)
 const look = () => { if (seen.states.at(-1) !== client.state) seen.states.push(client.state) }
 const plain = error => ({name: error.name, code: error.code, status: error.status, retryAfter: error.retryAfter, message: error.message})

@@ -2,7 +2,6 @@ import assert from 'node:assert/strict';
 import { getEventListeners } from 'node:events';
 import { test } from 'node:test';
 
-import { unless } from '../../src/keyturn/client/client-wire.js';
 import { failure, gate, HOME, refusal, settle, World } from './world.mjs';
 
 const API = `${HOME}/api`;
@@ -278,7 +277,7 @@ test('how much is told of where a call came from is as the caller said', async (
 
 test('a relative address is relative to where the page is now', async () => {
   const { world, client } = await signedIn();
-  world.tabs[0].base = `${HOME}/shop/tea/`;
+  world.tabs[0].document.baseURI = `${HOME}/shop/tea/`;
   await client.fetch('green');
   assert.equal(world.server.requests.at(-1).url, `${HOME}/shop/tea/green`);
 });
@@ -292,9 +291,11 @@ test('the address of Keyturn’s routes is taken with and without a slash, and w
 });
 
 test('a call that is done leaves nothing on a signal that lives longer', async () => {
-  const { signal } = new AbortController();
-  await unless(signal, Promise.resolve());
-  await failure(unless(signal, Promise.reject(new Error('mine'))));
-  await settle();
-  assert.equal(getEventListeners(signal, 'abort').length, 0);
+  const { server } = new World();
+  for (const answer of [async () => Response.json(server.answer()), () => Promise.reject(new Error('mine'))]) {
+    const signals = [];
+    const fetch = (url, { signal }) => signals.push(signal) && answer();
+    await new World().open({ platform: { fetch } });
+    assert.deepEqual(signals.map((signal) => getEventListeners(signal, 'abort').length), [0]);
+  }
 });

@@ -156,7 +156,7 @@ test('a sign-in of somebody else in another tab takes this one along, and repeat
 test('cookies that do not come back from another site are found out at the sign-in', async () => {
   const world = new World();
   world.server.cookies = false;
-  const { client } = await world.open({ platform: { origin: 'https://app.test' } });
+  const { client } = await world.open({ platform: { location: { origin: 'https://app.test' } } });
   world.server.next('/auth/session', refusal('binding_mismatch'));
   assert.equal((await failure(client.login({ username: 'ada', password: 'x' }))).code, 'cookies_blocked');
   assert.equal(client.state, 'signed-out');

@@ -34,7 +34,7 @@ test('a hidden page waits until it is seen', async () => {
   const tab = await world.open({ visible: false });
   await world.clock.pass(280_000);
   assert.equal(refreshes(world), 1);
-  tab.shown = true;
+  tab.document.visibilityState = 'visible';
   tab.events.dispatchEvent(new Event('visibilitychange'));
   await settle();
   assert.equal(refreshes(world), 2);
@@ -43,10 +43,10 @@ test('a hidden page waits until it is seen', async () => {
 test('a page that is hidden in time does not refresh, and one that is seen in time goes on', async () => {
   const world = new World();
   const tab = await world.open();
-  tab.shown = false;
+  tab.document.visibilityState = 'hidden';
   await world.clock.pass(280_000);
   assert.equal(refreshes(world), 1);
-  tab.shown = true;
+  tab.document.visibilityState = 'visible';
   tab.events.dispatchEvent(new Event('pageshow'));
   await settle();
   assert.equal(refreshes(world), 2);
@@ -162,10 +162,10 @@ test('no token in a client that is looked into, in an event or in an error', asy
 
 test('nothing of what a page leaves behind, or reads the device’s clock by, is named in the code', () => {
   const files = readdirSync(SOURCES).filter((name) => name.endsWith('.js'));
-  assert.ok(files.includes('client.js') && files.length > 4);
+  assert.ok(files.includes('client.js'));
   for (const name of files) {
     const code = readFileSync(new URL(name, SOURCES), 'utf8');
     assert.doesNotMatch(code, /\b(Date|localStorage|sessionStorage|indexedDB|caches|cookieStore|history|innerHTML|outerHTML|insertAdjacentHTML|eval|Function)\b|document\.(cookie|write)|new Function|setTimeout\(['"`]|timeOrigin/, name);
-    for (const [, from] of code.matchAll(/^(?:import|export)\b.* from '([^']+)'/gm)) assert.match(from, /^\.\/client-[a-z]+\.js$/);
+    assert.doesNotMatch(code, /^import\b|^export\b.* from |\bimport\(/m, 'one file, and nothing of others');
   }
 });

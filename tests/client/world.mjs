@@ -3,6 +3,9 @@
 
 import { createClient } from '../../src/keyturn/client/client.js';
 
+// Pauses are as long as they may be.
+Math.random = () => 0;
+
 export const HOME = 'https://shop.test';
 const EVENTS = ['signed-in', 'refreshed', 'signed-out', 'expired', 'error'];
 
@@ -14,24 +17,37 @@ export async function settle() {
 /** Time. */
 export class Clock {
   now = 1000;
-  timers = new Map();
+  #due = new Map();
   #next = 1;
 
+  /** What would keep a page busy. */
+  get timers() {
+    return new Map([...this.#due].filter(([, { silent }]) => !silent));
+  }
+
   setTimeout = (run, ms) => {
-    this.timers.set(this.#next, { run, at: this.now + Math.max(0, ms || 0) });
+    this.#due.set(this.#next, { run, at: this.now + Math.max(0, ms || 0) });
     return this.#next++;
   };
 
-  clearTimeout = (id) => void this.timers.delete(id);
+  clearTimeout = (id) => void this.#due.delete(id);
+
+  /** A signal for which no timer is left behind: who lets go of it is done with it. */
+  timeout = (ms) => {
+    const ending = new AbortController();
+    const run = () => ending.abort(new DOMException('', 'TimeoutError'));
+    this.#due.set(this.#next++, { run, at: this.now + ms, silent: true });
+    return ending.signal;
+  };
 
   /** Let time go by, and the timers with it, in their order. */
   async pass(ms) {
     const end = this.now + ms;
     await settle();
     for (;;) {
-      const due = [...this.timers].filter(([, { at }]) => at <= end).sort(([, a], [, b]) => a.at - b.at)[0];
+      const due = [...this.#due].filter(([, { at }]) => at <= end).sort(([, a], [, b]) => a.at - b.at)[0];
       if (!due) break;
-      this.timers.delete(due[0]);
+      this.#due.delete(due[0]);
       this.now = Math.max(this.now, due[1].at);
       due[1].run();
       await settle();
@@ -226,23 +242,23 @@ export class World {
   /** Open a tab. */
   tab({ visible = true, platform = {}, ...options } = {}) {
     const events = new EventTarget();
-    const tab = { events, log: [], shown: visible, base: `${HOME}/page` };
+    const document = { visibilityState: visible ? 'visible' : 'hidden', baseURI: `${HOME}/page` };
+    const tab = { events, log: [], document };
     const client = createClient({
       baseUrl: `${HOME}/auth`,
       ...options,
       platform: {
         fetch: this.server.fetch,
-        now: () => this.clock.now,
+        performance: { now: () => this.clock.now },
         setTimeout: this.clock.setTimeout,
         clearTimeout: this.clock.clearTimeout,
-        locks: this.has.locks ? this.locks : undefined,
+        AbortSignal: { any: (signals) => AbortSignal.any(signals), timeout: this.clock.timeout },
+        navigator: { locks: this.has.locks ? this.locks : undefined },
         BroadcastChannel: this.has.channel ? this.air.channel() : undefined,
         WebSocket: FakeSocket,
-        random: () => 0,
-        events,
-        visible: () => tab.shown,
-        origin: HOME,
-        base: () => tab.base,
+        location: { origin: HOME },
+        document: tab.document,
+        addEventListener: events.addEventListener.bind(events),
         ...platform,
       },
     });

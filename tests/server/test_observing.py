@@ -42,7 +42,6 @@ NAMES = RouteNames(settings_with(), [Route("/metrics", _endpoint), Route("/accou
         ("/auth/login/", UNKNOWN),
         ("/auth/nothing", UNKNOWN),
         ("/auth/client.js", "/auth/client.js"),
-        ("/auth/client-tabs.js", "/auth/client-*.js"),
         ("/auth/client-nothing.js", UNKNOWN),
         ("/auth", UNKNOWN),
         ("/.well-known/jwks.json", "/.well-known/jwks.json"),

@@ -1,6 +1,6 @@
 // The types, in one place: the modules beside it name them in their comments.
 
-import type { KeyturnError } from './client-wire.js';
+import type { KeyturnError } from './client.js';
 
 export interface Options {
   /** Where Keyturn's routes are. Left out: the folder that client.js itself came from. */
@@ -11,8 +11,8 @@ export interface Options {
   resume?: boolean;
   /** Keeps two realms under one `baseUrl` apart. */
   name?: string;
-  /** For tests. */
-  platform?: Partial<Platform>;
+  /** What stands in for the browser, in tests: an object with what the client uses of `globalThis`. */
+  platform?: Platform;
 }
 
 export interface Credentials {
@@ -76,51 +76,11 @@ export interface Client {
   close(): void;
 }
 
-/** What a client needs of its surroundings. */
-export interface Platform {
-  fetch(input: RequestInfo | URL, init?: RequestInit): Promise<Response>;
-  /** Milliseconds, of a clock that only goes forward. */
-  now(): number;
-  setTimeout(run: (nothing?: any) => void, ms: number): any;
-  clearTimeout(timer: any): void;
-  locks: Pick<LockManager, 'request'> | undefined;
-  BroadcastChannel:
-    | (new (name: string) => Pick<BroadcastChannel, 'postMessage' | 'onmessage' | 'close'>)
-    | undefined;
-  WebSocket: new (url: string, protocols: string[]) => WebSocket;
-  /** 0 to 1. */
-  random(): number;
-  /** Tells of `online`, `pageshow` and `visibilitychange`. */
-  events: Pick<EventTarget, 'addEventListener' | 'removeEventListener'>;
-  visible(): boolean;
-  /** The page's. */
-  origin: string | undefined;
-  /** What relative addresses are relative to. */
-  base(): string | undefined;
-}
-
-/** What all parts of one client share. */
-export interface Here extends Platform {
-  /** Where Keyturn's routes are; ends with a slash. */
-  routes: string;
-  origins: ReadonlySet<string>;
-  /** The name of the lock and the channel. */
-  lock: string;
-  /** Given up when the client is closed. */
-  life: AbortController;
-  sockets: Set<Follower>;
-  emit: Emit;
-  /** Call what is not ours: its trouble is reported, not ours to have. */
-  safely<A extends unknown[]>(run: (...given: A) => void, ...given: A): void;
-}
-
-/** Who is told of every change; `renews`: a reason to refresh ahead in a hidden page. */
-export interface Follower {
-  follow(): void;
-  renews: boolean;
-}
-
-export type Emit = <T extends keyof Events>(type: T, detail: Events[T]) => void;
+/** What a client uses of the browser. */
+export type Platform = Pick<
+  typeof globalThis,
+  'fetch' | 'setTimeout' | 'clearTimeout' | 'performance' | 'navigator' | 'document' | 'location' | 'addEventListener' | 'AbortSignal' | 'BroadcastChannel' | 'WebSocket' | 'reportError'
+>;
 
 export interface TokenAnswer {
   /** None where it travels in a cookie. */
@@ -175,32 +135,4 @@ export interface Ask {
   token?: string;
   json?: object;
   signal?: AbortSignal;
-}
-
-export interface Tabs {
-  /** Gives whether anybody could hear it. */
-  tell(message: Message): boolean;
-  /** Do something while no other tab does; `work` is told whether somebody else was at it. */
-  locked<T>(work: (waited: boolean) => Promise<T>): Promise<T>;
-  close(): void;
-}
-
-export interface Session {
-  current(): Known;
-  /** Given up when the session of this tab ends or changes. */
-  signal(): AbortSignal;
-  /** What is known, once it is known and not over. */
-  fresh(): Promise<Known>;
-  /** Refresh what the caller knew, for all who ask meanwhile; a few tries, then the error. */
-  refresh(used: Known, tries?: number): Promise<void>;
-  /** Ask for a token, take it over and tell the others; not if `check` says false. */
-  obtain(path: string, how?: Ask, check?: (answer: TokenAnswer) => unknown): Promise<void>;
-  /** Sign out here and, as the server has said yes, everywhere. */
-  leave(code?: string): void;
-  /** Stop refreshes on their way, here and elsewhere: they would come back after the end. */
-  hush(): void;
-  locked: Tabs['locked'];
-  /** Look again when to refresh ahead. */
-  plan(): void;
-  close(): void;
 }
