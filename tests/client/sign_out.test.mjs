@@ -64,6 +64,17 @@ test('an old message about a session that is over brings nothing back', async ()
   assert.equal(tab.client.state, 'signed-out');
 });
 
+test('nor does it in a tab that knew nothing of that session', async () => {
+  const world = new World();
+  const tab = await world.open({ resume: false });
+  const Channel = world.air.channel();
+  const stranger = new Channel('keyturn:https://shop.test/auth/');
+  stranger.postMessage({ keyturn: 1, type: 'out', session_id: 'S1' });
+  stranger.postMessage({ keyturn: 1, type: 'token', age: 0, fresh: true, expires_in: 300, session_id: 'S1' });
+  await settle();
+  assert.equal(tab.client.state, 'signed-out');
+});
+
 test('a sign-out while it is not yet known who is signed in ends in "signed out"', async () => {
   const world = new World();
   const slow = gate();

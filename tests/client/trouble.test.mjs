@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 
-import { failure, HOME, refusal, settle, types, World } from './world.mjs';
+import { failure, gate, HOME, refusal, settle, types, World } from './world.mjs';
 
 const html = (status) => new Response('<h1>Welcome to our Wi-Fi</h1>', { status, headers: { 'Content-Type': 'text/html' } });
 const never = () => new Promise(() => {});
@@ -87,6 +87,46 @@ test('Retry-After is obeyed: nobody asks before', async () => {
   await world.clock.pass(2000);
   assert.equal(world.server.count('/auth/refresh'), 2);
   assert.equal((await tab.client.fetch(`${HOME}/api`)).status, 200);
+});
+
+test('coming back online does not cut Retry-After short', async () => {
+  const world = new World();
+  world.server.next('/auth/refresh', refusal('rate_limited', 429, { 'Retry-After': '120' }));
+  const tab = await world.open();
+  tab.events.dispatchEvent(new Event('online'));
+  await world.clock.pass(119_000);
+  assert.equal(world.server.count('/auth/refresh'), 1);
+  await world.clock.pass(2000);
+  assert.equal(tab.client.state, 'signed-in');
+});
+
+test('a server that wants to be left alone for ever is asked again after an hour', async () => {
+  const world = new World();
+  world.server.next('/auth/refresh', refusal('rate_limited', 429, { 'Retry-After': '999999999' }));
+  const tab = await world.open();
+  await world.clock.pass(3_599_000);
+  assert.equal(world.server.count('/auth/refresh'), 1);
+  await world.clock.pass(2000);
+  assert.equal(tab.client.state, 'signed-in');
+});
+
+test('a page that is looked at while a refresh fails does not ask again at once', async () => {
+  const world = new World();
+  const tab = await world.open({ visible: false });
+  world.expire();
+  world.clock.now += 300_000;
+  const slow = gate();
+  world.server.next('/auth/refresh', () => slow.promise);
+  tab.document.visibilityState = 'visible';
+  for (let time = 0; time < 3; time++) {
+    tab.events.dispatchEvent(new Event('visibilitychange'));
+    await settle();
+  }
+  slow.open(refusal('store_unavailable', 503));
+  await settle();
+  assert.equal(world.server.count('/auth/refresh'), 2); // the first was at the start
+  await world.clock.pass(2100);
+  assert.equal(world.server.count('/auth/refresh'), 3);
 });
 
 test('in the background it backs off, up to a minute', async () => {

@@ -103,7 +103,6 @@ export function createClient({ baseUrl = new URL('.', import.meta.url), origins,
       signal: either,
       credentials: 'include',
       redirect: 'error',
-      cache: 'no-store',
     });
     try {
       return await unless(either, sent.then(read));
