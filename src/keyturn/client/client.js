@@ -301,7 +301,7 @@ export function createClient({ baseUrl = new URL('.', import.meta.url), origins,
   function plan() {
     clearTimeout(timer);
     const awake = document?.visibilityState !== 'hidden' || [...sockets.values()].some(Boolean);
-    if (!awake || flight || life.signal.aborted || !(current.session_id || failures)) return;
+    if (!awake || life.signal.aborted || !(current.session_id || failures)) return;
     const wait = Math.max(current.session_id ? dueAt(current) : 0, notBefore) - now();
     if (wait > 0) timer = setTimeout(plan, wait);
     else renew();
