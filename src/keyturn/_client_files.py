@@ -1,33 +1,30 @@
-"""The browser client's files, as they lie in the package, and which form of one a caller gets: pure functions decide.
+"""The browser client, as it lies in the package, and which form of it a caller gets: pure functions decide.
 
-They are read once, when somebody first asks, by importlib.resources: a package in a zip has them too.
+It is read once, when somebody first asks, by importlib.resources: a package in a zip has it too.
 """
 
 from __future__ import annotations
 
 import gzip
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cache
 from hashlib import sha256
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
 
-#: The names that are served. Types and the package's description lie beside them, for npm and for editors.
-_NAME: Final = re.compile(r"client(?:-[a-z0-9]+)*\.js")
 #: A member of Accept-Encoding with its weight (RFC 9110 sections 12.4.2 and 12.5.3); others weigh nothing.
 _CODING: Final = re.compile(r"([!#$%&'*+.^_`|~0-9a-z-]+)(?:[ \t]*;[ \t]*q=(0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?))?")
-#: 96 bits: nobody else names our files, so that no two of them meet by chance is enough.
+#: 96 bits: nobody else writes our client, so that no two of them meet by chance is enough.
 _TAG_LENGTH: Final = 24
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Form:
-    """One representation of a file.
+    """One representation of the client.
 
     Args:
         body: the exact octets.
@@ -42,7 +39,7 @@ class Form:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ClientFile:
-    """A file in both of its forms."""
+    """The client in both of its forms."""
 
     plain: Form
     gzipped: Form
@@ -70,21 +67,18 @@ def is_held(fields: Iterable[str], etag: str) -> bool:
 
 
 @cache
-def shipped() -> Mapping[str, ClientFile]:
-    """Give the client's files by their names, as this package has them."""
+def shipped() -> ClientFile | None:
+    """Give the client as this package has it; None where somebody left it out."""
     from importlib.resources import files  # slow to import, and most processes never serve the client
 
-    return read(files("keyturn") / "client")
+    return read(files("keyturn") / "client" / "client.js")
 
 
-def read(folder: Traversable) -> Mapping[str, ClientFile]:
-    """Give the modules of a folder by their names; none where there is no such folder."""
-    found = folder.iterdir() if folder.is_dir() else ()
-    modules = sorted((one for one in found if _NAME.fullmatch(one.name)), key=lambda one: one.name)
-    return MappingProxyType({one.name: _file(one.read_bytes()) for one in modules})
-
-
-def _file(body: bytes) -> ClientFile:
+def read(path: Traversable) -> ClientFile | None:
+    """Give the file at a path; None where there is none."""
+    if not path.is_file():
+        return None
+    body = path.read_bytes()
     tag = sha256(body).hexdigest()[:_TAG_LENGTH]
     gzipped = gzip.compress(body, mtime=0)  # no time in it: workers and restarts give the same octets
     return ClientFile(

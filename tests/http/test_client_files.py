@@ -10,34 +10,21 @@ import pytest
 
 from keyturn import _client_files
 from keyturn._client_files import accepts_gzip, is_held, read
-from keyturn.http import routes
 from keyturn.http.endpoints import client
 from tests.support.front import APP, PAGE, REFRESH, Front, a_front, settings_with
 
-ENTRY = b"export { createClient } from './client-tabs.js'\n" * 40
-TABS = b"export const createClient = () => 1\n" * 40
+TEXT = b"export const createClient = () => 1\n" * 40
 GZIP = (b"accept-encoding", b"gzip, deflate, br")
 
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A client of two modules, among what lies beside it; it is what is served."""
-    (tmp_path / "client.js").write_bytes(ENTRY)
-    (tmp_path / "client-tabs.js").write_bytes(TABS)
-    for name in (
-        "package.json",
-        "client.d.ts",
-        "client-tabs.d.ts",
-        "other.js",
-        "client.js.map",
-        "client-tabs.js.map",
-        "client-.js",
-        "Client-x.js",
-    ):
+    """A client, among what may lie beside it; it is what is served."""
+    (tmp_path / "client.js").write_bytes(TEXT)
+    for name in ("package.json", "client.d.ts", "client-types.d.ts", "client-tabs.js", "client.js.map", "other.js"):
         (tmp_path / name).write_text("{}")
-    shipped = read(tmp_path)
-    for module in (routes, client):
-        monkeypatch.setattr(module, "shipped", lambda: shipped)
+    shipped = read(tmp_path / "client.js")
+    monkeypatch.setattr(client, "shipped", lambda: shipped)
     return tmp_path
 
 
@@ -46,10 +33,9 @@ def front(folder: Path) -> Front:
     return a_front()
 
 
-@pytest.mark.parametrize(("name", "text"), [("client.js", ENTRY), ("client-tabs.js", TABS)])
-def test_every_module_is_served_as_a_script_that_is_asked_about_each_time(front, name, text):
-    answer = front.send("GET", f"/auth/{name}")
-    assert (answer.status, answer.body) == (200, text)
+def test_it_is_served_as_a_script_that_is_asked_about_each_time(front):
+    answer = front.send("GET", "/auth/client.js")
+    assert (answer.status, answer.body) == (200, TEXT)
     assert answer.header("Content-Type") == "text/javascript; charset=utf-8"
     assert answer.header("Cache-Control") == "no-cache"
     assert answer.header("X-Content-Type-Options") == "nosniff"
@@ -67,18 +53,18 @@ def test_who_holds_it_gets_304_and_nothing_else(front):
     assert answer.header("Content-Type") is None
     assert ("Vary", "Accept-Encoding") in answer.reply.headers
     assert b"content-length" not in dict(answer.reply.raw_headers())
-    assert front.send("GET", "/auth/client-tabs.js", headers=[(b"if-none-match", tag.encode())]).status == 200
+    assert front.send("GET", "/auth/client.js", headers=[(b"if-none-match", b'"old"')]).status == 200
 
 
 def test_another_content_has_another_tag(front, folder):
-    before = read(folder)["client.js"]
-    (folder / "client.js").write_bytes(ENTRY + b"\n")
-    after = read(folder)["client.js"]
+    before = read(folder / "client.js")
+    (folder / "client.js").write_bytes(TEXT + b"\n")
+    after = read(folder / "client.js")
     assert len({form.etag for file in (before, after) for form in (file.plain, file.gzipped)}) == 4
 
 
 def test_the_same_content_has_the_same_octets_in_every_process(folder):
-    first, second = read(folder)["client.js"], read(folder)["client.js"]
+    first, second = read(folder / "client.js"), read(folder / "client.js")
     assert first.gzipped == second.gzipped
     assert int.from_bytes(first.gzipped.body[4:8], "little") == 0  # RFC 1952: no time in it
 
@@ -86,8 +72,8 @@ def test_the_same_content_has_the_same_octets_in_every_process(folder):
 def test_who_takes_gzip_gets_it_with_a_tag_of_its_own(front):
     plain, answer = front.send("GET", "/auth/client.js"), front.send("GET", "/auth/client.js", headers=[GZIP])
     assert answer.header("Content-Encoding") == "gzip"
-    assert gzip.decompress(answer.body) == ENTRY
-    assert len(answer.body) < len(ENTRY)
+    assert gzip.decompress(answer.body) == TEXT
+    assert len(answer.body) < len(TEXT)
     assert answer.header("ETag") != plain.header("ETag")
     held = [GZIP, (b"if-none-match", answer.header("ETag").encode())]
     assert front.send("GET", "/auth/client.js", headers=held).status == 304
@@ -140,9 +126,8 @@ def test_head_says_what_get_would(front, more):
 
 @pytest.mark.ids("HT-06")
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "TRACE"])
-@pytest.mark.parametrize("name", ["client.js", "client-tabs.js"])
-def test_it_is_read_only(front, method, name):
-    answer = front.send(method, f"/auth/{name}", headers=PAGE)
+def test_it_is_read_only(front, method):
+    answer = front.send(method, "/auth/client.js", headers=PAGE)
     assert answer.seen == (405, "method_not_allowed")
     assert answer.header("Allow") == "GET, HEAD, OPTIONS"
 
@@ -151,7 +136,8 @@ def test_it_is_read_only(front, method, name):
 @pytest.mark.parametrize(
     "path",
     ["client", "client/", "client.js/", "client/client.js", "client/../client.js", "../client/client.js", "/client.js",
-     "Client.js", "CLIENT.JS", "client.JS", "client-nope.js", "client-*.js", "client-.js", "client-tabs", "client-tabs.js/x",
+     "Client.js", "CLIENT.JS", "client.JS", "client-nope.js", "client-*.js", "client-.js", "client-tabs",
+     "client-tabs.js", "client.js/x", "client-types.d.ts", "client.js\x00", "client.js\n", "client.js/../client.js", "client-tabs.js/x",
      "client-tabs.d.ts", "client.d.ts", "client.js.map", "client-tabs.js.map", "package.json", "other.js", "client-../client.js",
      "client-tabs.js\x00", "client-tabs.js\n", "client.js?x", "client-tabs.js/../client.js", "Client-x.js", "clienť.js"],
 )  # fmt: skip
@@ -161,19 +147,17 @@ def test_nothing_else_of_the_folder_or_outside_is_ever_served(front, method, pat
 
 
 def test_an_installation_without_the_folder_has_no_client_and_works(front, monkeypatch, tmp_path):
-    nothing = read(tmp_path / "nowhere")
-    for module in (routes, client):
-        monkeypatch.setattr(module, "shipped", lambda: nothing)
+    nothing = read(tmp_path / "nowhere" / "client.js")
+    monkeypatch.setattr(client, "shipped", lambda: nothing)
     assert front.send("GET", "/auth/client.js").seen == (404, "not_found")
-    assert front.send("GET", "/auth/client-tabs.js").seen == (404, "not_found")
     assert front.device().refresh().status == 200
 
 
 @pytest.mark.ids("XS-09", "CK-12")
 def test_a_page_of_a_configured_origin_may_import_it_and_no_other(front):
-    mine = front.send("GET", "/auth/client-tabs.js", headers=[(b"origin", APP.encode())])
+    mine = front.send("GET", "/auth/client.js", headers=[(b"origin", APP.encode())])
     assert mine.header("Access-Control-Allow-Origin") == APP
-    other = front.send("GET", "/auth/client-tabs.js", headers=[(b"origin", b"https://evil.example")])
+    other = front.send("GET", "/auth/client.js", headers=[(b"origin", b"https://evil.example")])
     assert other.header("Access-Control-Allow-Origin") is None
     for answer in (mine, other):  # and a cache between keeps their answers apart
         assert {value for name, value in answer.reply.headers if name == "Vary"} == {"Accept-Encoding", "Origin"}
@@ -195,21 +179,19 @@ def test_neither_store_nor_clock_nor_throttle_nor_session_is_asked(front):
 
     with front.service.override(clock=clock, throttle=Closed()):
         read.clear()
-        for path in ("/auth/client.js", "/auth/client-tabs.js"):
-            answers = [
-                front.send("GET", path),
-                device.call("GET", path),
-                device.send("GET", path, cookies=f"{REFRESH}=x".encode()),
-            ]
-            assert [answer.status for answer in answers] == [200, 200, 200]
-            assert {answer.body for answer in answers} == {answers[0].body}
-            assert all(answer.set_cookies == [] for answer in answers)
+        path = "/auth/client.js"
+        answers = [
+            front.send("GET", path),
+            device.call("GET", path),
+            device.send("GET", path, cookies=f"{REFRESH}=x".encode()),
+        ]
+    assert [(answer.status, answer.body, answer.set_cookies) for answer in answers] == [(200, TEXT, [])] * 3
     assert (front.store.calls, read) == ([], [])
 
 
 def test_the_prefix_moves_it(folder):
     front = a_front(settings_with(prefix="/api/session"))
-    assert front.send("GET", "/api/session/client-tabs.js").status == 200
+    assert front.send("GET", "/api/session/client.js").status == 200
     assert not front.service.answers("/auth/client.js")
 
 
@@ -218,20 +200,16 @@ def test_the_prefix_moves_it(folder):
 
 def test_the_packages_own_client_is_served_whole():
     _client_files.shipped.cache_clear()
-    here = Path(_client_files.__file__).parent / "client"
-    modules = {path.name: path.read_bytes() for path in here.glob("*.js")}
-    assert "client.js" in modules
-    front = a_front()
-    assert {name: front.send("GET", f"/auth/{name}").body for name in modules} == modules
+    (here,) = (Path(_client_files.__file__).parent / "client").glob("*.js")
+    assert a_front().send("GET", f"/auth/{here.name}").body == here.read_bytes()
 
 
 def test_it_is_read_out_of_a_zip_too(folder, tmp_path):
     package = tmp_path / "package.zip"
     with zipfile.ZipFile(package, "w") as archive:
-        for path in folder.glob("client*"):
-            archive.write(path, f"keyturn/client/{path.name}")
+        archive.write(folder / "client.js", "keyturn/client/client.js")
     with zipfile.ZipFile(package) as archive:
-        assert dict(read(zipfile.Path(archive, "keyturn/client/"))) == dict(read(folder))
+        assert read(zipfile.Path(archive, "keyturn/client/") / "client.js") == read(folder / "client.js")
 
 
 def test_an_error_page_is_never_kept(front):
@@ -240,5 +218,5 @@ def test_an_error_page_is_never_kept(front):
 
 
 def test_a_form_does_not_print_the_whole_client(folder):
-    file = read(folder)["client.js"]
+    file = read(folder / "client.js")
     assert "createClient" not in repr(replace(file))

@@ -9,7 +9,6 @@ from types import MappingProxyType
 from typing import Final, TypeAlias
 from urllib.parse import urlsplit
 
-from .._client_files import shipped
 from ..errors import KeyturnError, RequestError, kind_and_place
 from ..messages import Reply, Request
 from ..settings import Settings
@@ -56,11 +55,9 @@ ROUTES: Final = (
     Route("/introspect", {"POST": introspection.introspect}, oauth=True, pages=False),
     Route("/docs-token", {"POST": oauth.docs_token}, oauth=True, hidden=True),
     Route("/jwks.json", {"GET": metadata.jwks}),
-    Route("/client.js", {"GET": client.module}, hidden=True),
+    Route("/client.js", {"GET": client.script}, hidden=True),
 )
 _BY_PATH: Final = MappingProxyType({route.path: route for route in ROUTES})
-#: What client.js imports; all of them have one name where requests are counted.
-_CLIENT_MODULES: Final = Route("/client-*.js", {"GET": client.module}, hidden=True)
 _JWKS: Final = Route("/.well-known/jwks.json", {"GET": metadata.jwks})
 _METADATA: Final = Route("/.well-known/oauth-authorization-server", {"GET": metadata.server})
 
@@ -88,8 +85,6 @@ def find(path: str, settings: Settings) -> tuple[Route | None, str]:
     below = path[len(settings.prefix) :]
     if (exact := _BY_PATH.get(below)) is not None and not below.endswith("/"):
         return exact, ""
-    if below.startswith("/client-") and below[1:] in shipped():
-        return _CLIENT_MODULES, ""
     parent, _, last = below.rpartition("/")
     route = _BY_PATH.get(parent + "/") if parent and last else None
     return route, last if route is not None else ""

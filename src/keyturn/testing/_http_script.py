@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .._client_files import shipped
 from ._http_stage import ACCESS, APP, BIND, EVIL, PAGE, PASSWORD, PROGRAM, REFRESH, Stage, basic
-from ._http_wire import exchange
 
 _POST_ROUTES = ("login", "refresh", "step-up", "logout", "logout-all", "token", "revoke", "introspect")
 _GET_ROUTES = ("session", "sessions", "jwks.json", "client.js")
@@ -174,7 +172,7 @@ def public(stage: Stage) -> None:
 
 
 def browser_client(stage: Stage) -> None:
-    """GET /client.js and what it imports: in the form that is taken, not again to who holds it, and nothing beside it."""
+    """GET /client.js: in the form that is taken, not again to who holds it, and nothing beside it."""
     path, zipped = "/auth/client.js", ("accept-encoding", "gzip")
     plain = stage.ask("GET", path)
     small = stage.ask("GET", path, note="gzip", says=[zipped])
@@ -191,9 +189,6 @@ def browser_client(stage: Stage) -> None:
     others = "client-nope.js Client.js client.js/ client/../client.js client/client.js package.json"
     for name in others.split():
         stage.ask("GET", f"/auth/{name}")
-    for name, file in shipped().items():
-        answer = exchange(stage.address, "GET", f"/auth/{name}", (), b"")
-        assert (answer.status, answer.body) == (200, file.plain.body), name
 
 
 def methods(stage: Stage) -> None:

@@ -1,4 +1,4 @@
-"""The browser client's modules: the same for everybody, and neither the store nor the clock is asked for them."""
+"""The browser client: the same for everybody, and neither the store nor the clock is asked for it."""
 
 from __future__ import annotations
 
@@ -8,17 +8,16 @@ from ...messages import Reply, Request
 from ..core import Core
 
 
-async def module(_core: Core, request: Request, _last: str) -> Reply:
-    """GET /client.js and the modules that it imports.
+async def script(_core: Core, request: Request, _last: str) -> Reply:
+    """GET /client.js.
 
     Raises:
-        RequestError: 404 ``not_found`` where this package has none of that name.
+        RequestError: 404 ``not_found`` where this package came without it.
     """
-    file = shipped().get(request.path.rpartition("/")[2])
-    if file is None:
+    if (file := shipped()) is None:
         raise RequestError("There is nothing at this address.", code="not_found", status=404)
     form = file.chosen(request.header_values(b"accept-encoding"))
-    # Kept, but asked about each time: a page must never run half of an old client and half of a new one.
+    # Kept, but asked about each time: who updates the server updates every page's client.
     about = (("ETag", form.etag), ("Cache-Control", "no-cache"), ("Vary", "Accept-Encoding"))
     if is_held(request.header_values(b"if-none-match"), form.etag):
         return Reply(status=304, headers=about)
