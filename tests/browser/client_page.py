@@ -11,9 +11,10 @@ POLICY = (
     "form-action 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
 )
 #: `states` is every state that the client ever showed, `told` every event; `nap` lets the monotonic clock jump;
-#: with `hurry` time itself runs so much faster for the client.
+#: with `hurry` time itself runs so much faster for the client, but for how long it waits for an answer, which is
+#: `patience` ms: no time of its own, but of a machine that may be busy.
 SCRIPT = """
-const {from = '/auth/client.js', hurry, ...options} = JSON.parse(decodeURIComponent(location.search.slice(1)) || '{}')
+const {from = '/auth/client.js', hurry, patience, ...options} = JSON.parse(decodeURIComponent(location.search.slice(1)) || '{}')
 const seen = {states: [], told: [], moments: [], violations: []}
 addEventListener('securitypolicyviolation', event => seen.violations.push(event.violatedDirective))
 let ahead = 0
@@ -24,7 +25,7 @@ if (hurry) {
     const quick = {
         setTimeout: (run, ms) => setTimeout(run, ms / hurry),
         performance: {now: () => now() * hurry + ahead},
-        AbortSignal: {any: signals => AbortSignal.any(signals), timeout: ms => AbortSignal.timeout(ms / hurry)},
+        AbortSignal: {any: signals => AbortSignal.any(signals), timeout: ms => AbortSignal.timeout(patience ?? ms)},
     }
     options.platform = new Proxy(globalThis, {get: (page, name) => quick[name] ?? page[name]})
 }
