@@ -106,6 +106,7 @@ def wired(
             if engine is not None:
                 engine.dispose()
         else:
+            loop.settle()
             loop.run(raw.aclose())
             if engine is not None:
                 loop.run(engine.dispose())
