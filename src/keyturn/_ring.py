@@ -190,8 +190,9 @@ class KeyRing:
         return {"keys": [key.public_jwk() for key in self.verifying(now)]}
 
 
-def _takes_over(key: Key) -> tuple[datetime, datetime, str]:
-    return (key.signs_from, key.created_at, key.id)
+def _takes_over(key: Key) -> tuple[datetime, datetime, bool, str]:
+    # The purpose stands before the id: an id is a hash, and a list must not change its order by chance.
+    return (key.signs_from, key.created_at, key.purpose != "refresh", key.id)
 
 
 def _is_over(key: Key, now: datetime) -> bool:
