@@ -302,7 +302,7 @@ def _rate_table(rates: Rates) -> Table:
         notes=[
             (
                 "The hashing alone is argon2-cffi in a process that does nothing else. The clients run on the same machine, and "
-                f"what they take of it counts against the server's rate. {versions('argon2-cffi', 'uvicorn', 'h11')}."
+                f"what they take of it counts against the server's rate. {versions('argon2-cffi', 'uvicorn', 'httptools')}."
             )
         ],
         rounds={"a second": rates.a_second, "CPU ms each": rates.cpu},

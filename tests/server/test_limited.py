@@ -10,7 +10,7 @@ import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
-from keyturn.server.limited import LimitedProtocol
+from keyturn.server.limited import MOST_HEADER_BYTES, LimitedProtocol
 from keyturn.server.logs import FIELDS
 from keyturn.server.room import room_in
 
@@ -310,9 +310,242 @@ async def test_a_body_of_two_lengths_is_refused(fields):
     assert met.wire.closed
 
 
+POST = b"POST /auth/login HTTP/1.1\r\nHost: a\r\n"
+CHUNKED = POST + b"Transfer-Encoding: chunked\r\n\r\n"
+FIELDS_GO_WRONG = {
+    "space before the colon": b"X : b",
+    "folded": b"X: b\r\n c",
+    "bare CR": b"X: b\rY: c",
+    "bare LF": b"X: b\nY: c",
+    "NUL": b"X: b\0",
+    "control character": b"X: b\x01c",
+    "control character in a name": b"X\x01: b",
+    "no colon": b"Xb",
+    "no name": b": b",
+    "two hosts": b"Host: b",
+    "length with a sign": b"Content-Length: +2",
+    "length in hexadecimals": b"Content-Length: 0x2",
+    "length with an underscore": b"Content-Length: 1_0",
+    "two lengths in one": b"Content-Length: 2, 3",
+    "two lengths": b"Content-Length: 2\r\nContent-Length: 3",
+    "a length that is none": b"Content-Length: ",
+    "a length beyond all": b"Content-Length: 99999999999999999999999",
+    "gzip": b"Transfer-Encoding: gzip",
+    "gzip, then chunked": b"Transfer-Encoding: gzip, chunked",
+    "chunked, then gzip": b"Transfer-Encoding: chunked, gzip",
+    "identity": b"Transfer-Encoding: identity",
+    "chunked twice": b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked",
+    "nearly chunked": b"Transfer-Encoding: \x0bchunked",
+    "quoted": b'Transfer-Encoding: "chunked"',
+}
+WRONG = {
+    **{name: POST + field + b"\r\n\r\n" for name, field in FIELDS_GO_WRONG.items()},
+    "no host": b"GET / HTTP/1.1\r\n\r\n",
+    "no version": b"GET /\r\n\r\n",
+    "version 0.9": b"GET / HTTP/0.9\r\nHost: a\r\n\r\n",
+    "version 1.2": b"GET / HTTP/1.2\r\nHost: a\r\n\r\n",
+    "version 2": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    "lines end in LF": b"GET / HTTP/1.1\nHost: a\n\n",
+    "chunked in version 1.0": b"POST / HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    "control character in the target": b"GET /\x01 HTTP/1.1\r\nHost: a\r\n\r\n",
+    "target beyond ASCII": b"GET /\xe9 HTTP/1.1\r\nHost: a\r\n\r\n",
+    "a tunnel": b"CONNECT b:443 HTTP/1.1\r\nHost: a\r\n\r\n",
+    "TLS": b"\x16\x03\x01\x02\x00\x01\x00",
+    "chunk without its end": CHUNKED + b"2\r\nabXX0\r\n\r\n",
+    "chunk with LF": CHUNKED + b"2\nab\n0\n\n",
+    "chunk with 0x": CHUNKED + b"0x2\r\nab\r\n0\r\n\r\n",
+    "chunk of less than nothing": CHUNKED + b"-2\r\nab\r\n0\r\n\r\n",
+    "chunk beyond all": CHUNKED + b"fffffffffffffffffff\r\n",
+    "chunk extension with LF": CHUNKED + b"2;a\nb\r\nab\r\n0\r\n\r\n",
+    "length after the body": CHUNKED + b"0\r\nContent-Length: 5\r\n\r\n",
+}
+
+
+async def sent_in_pieces(met: Met, octets: bytes, size: int) -> None:
+    """Send until the other side closes."""
+    for at in range(0, len(octets), size):
+        if met.wire.closed:
+            break
+        met.protocol.data_received(octets[at : at + size])
+    await turns()
+
+
+@pytest.mark.ids("HT-06")
+@pytest.mark.parametrize("size", [1, 100_000])
+@pytest.mark.parametrize("name", WRONG)
+async def test_what_a_proxy_may_read_otherwise_is_refused_and_nothing_after_it_is_read(name, size):
+    met = Met().begin()
+    await sent_in_pieces(met, WRONG[name] + WHOLE, size)
+    assert statuses(met) == [400]
+    assert met.wire.closed == "closed"
+    assert not met.state.tasks
+
+
+def statuses(met: Met) -> list[int]:
+    return [int(part[:3]) for part in met.wire.written.split(b"HTTP/1.1 ")[1:]]
+
+
+class Heard:
+    """An application that keeps what it was asked."""
+
+    def __init__(self) -> None:
+        self.requests: list[tuple[str, bytes, dict[bytes, bytes], bytes]] = []
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        body, more = b"", True
+        while more:
+            message = await receive()
+            body += message["body"]
+            more = message["more_body"]
+        self.requests.append((scope["method"], scope["raw_path"], dict(scope["headers"]), body))
+        await answers(scope, receive, send)
+
+
+@pytest.mark.parametrize("size", [1, 7, 100_000])
+@pytest.mark.parametrize(
+    "bounds_and_body",
+    [b"\r\n", b"Content-Length: 2\r\n\r\nab", b"Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n1;x\r\nb\r\n0\r\n\r\n"],
+)
+async def test_a_request_that_would_like_another_protocol_is_answered_in_this_one_with_its_body(size, bounds_and_body):
+    # So Java's client asks for HTTP/2, whatever it sends.
+    upgrade = b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAA\r\n"
+    met = Met(app := Heard()).begin()
+    await sent_in_pieces(met, (POST + upgrade + bounds_and_body) * 3 + WHOLE, size)
+    await turns()
+    assert statuses(met) == [200] * 4
+    bodies = [b"ab" if b"ab" in bounds_and_body or b"b\r\n0" in bounds_and_body else b""] * 3
+    assert [body for *_, body in app.requests] == [*bodies, b""]
+    assert [fields.get(b"upgrade") for _, _, fields, _ in app.requests] == [b"h2c"] * 3 + [None]
+
+
+@pytest.mark.ids("HT-06")
+@pytest.mark.parametrize("size", [1, 100_000])
+async def test_a_field_after_the_body_is_never_one_before_it(size):
+    met = Met(app := Heard()).begin()
+    await sent_in_pieces(met, CHUNKED + b"2\r\nab\r\n0\r\nAuthorization: Bearer x\r\nHost: b\r\n\r\n" + WHOLE, size)
+    assert statuses(met) == [200, 200]
+    assert [fields.get(b"authorization") for _, _, fields, _ in app.requests] == [None, None]
+    assert [fields[b"host"] for _, _, fields, _ in app.requests] == [b"a", b"a"]
+
+
+@pytest.mark.ids("HT-06")
+@pytest.mark.parametrize(
+    ("begin", "piece", "status"),
+    [
+        (b"GET /", b"a" * 1000, 431),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nX: ", b"a" * 1000, 431),
+        (b"GET / HTTP/1.1\r\nHost: a\r\n", b"a" * 1000, 431),
+        (b"GET / HTTP/1.1\r\nHost: a\r\n", b"X: a\r\n" * 100, 431),
+        (CHUNKED + b"2\r\nab\r\n0\r\nX: ", b"a" * 1000, 400),
+        (CHUNKED + b"2\r\nab\r\n0\r\n", b"X: a\r\n" * 100, 431),
+        (CHUNKED + b"2;", b"a" * 1000, 400),
+    ],
+)
+async def test_nothing_without_an_end_is_kept(begin, piece, status):
+    met = Met().begin()
+    await met.send(begin)
+    pieces = 0
+    while not met.wire.closed and pieces < 30:
+        await met.send(piece)
+        pieces += 1
+    assert pieces * len(piece) < MOST_HEADER_BYTES + 2 * len(piece)
+    assert statuses(met) == [status]
+
+
+async def test_many_small_chunks_are_no_long_fields():
+    met = Met(app := Heard()).begin()
+    await met.send(CHUNKED + b"1\r\na\r\n" * 10_000 + b"0\r\n\r\n")
+    assert statuses(met) == [200]
+    assert len(app.requests[0][-1]) == 10_000
+
+
+async def test_requests_in_line_are_answered_in_their_order_and_not_without_limit():
+    met = Met(app := Heard()).begin()
+    await met.send(b"".join(b"GET /%d HTTP/1.1\r\nHost: a\r\n\r\n" % at for at in range(1000)))
+    for _ in range(20):
+        await turns()
+    assert [path for _, path, _, _ in app.requests] == [b"/%d" % at for at in range(17)]
+    assert statuses(met) == [200] * 17 + [400]
+    assert met.wire.closed
+
+
+@pytest.mark.parametrize("garbage", [b"nonsense\r\n\r\n", POST + b"Transfer-Encoding: gzip\r\n\r\n", CHUNKED + b"x"])
+async def test_what_is_wrong_is_answered_after_what_came_before_it(garbage):
+    going_on = asyncio.Event()
+
+    async def thinks(scope: Any, receive: Any, send: Any) -> None:
+        await going_on.wait()
+        await reads_and_answers(scope, receive, send)
+
+    met = Met(thinks).begin()
+    await met.send(WHOLE + garbage)
+    await met.send(WHOLE)
+    assert not met.wire.written
+    met.clock.move(100)
+    going_on.set()
+    await turns()
+    assert statuses(met) == [200, 400]
+    assert met.wire.closed
+    assert not met.state.tasks
+
+
+async def test_the_next_request_has_its_time_from_the_answer_to_the_one_before():
+    going_on = asyncio.Event()
+
+    async def thinks(scope: Any, receive: Any, send: Any) -> None:
+        await going_on.wait()
+        await reads_and_answers(scope, receive, send)
+
+    met = Met(thinks).begin()
+    await met.send(WHOLE + BEGUN)
+    met.clock.move(100)
+    assert not met.wire.closed
+    going_on.set()
+    await turns()
+    met.clock.move(19)
+    assert not met.wire.closed
+    met.clock.move(1)
+    assert statuses(met) == [200, 408]
+
+
+async def test_empty_lines_between_requests_do_not_keep_a_connection():
+    met = Met().begin()
+    await met.send(WHOLE)
+    for _ in range(20):
+        await met.send(b"\r\n")
+        assert not met.wire.closed
+        met.clock.move(1)
+    assert met.wire.closed
+    assert statuses(met) == [200, 408]
+
+
+async def test_an_answer_without_a_body_is_sent_at_once():
+    async def says_no_more(_scope: Any, _receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.body", "body": b""})
+
+    for app, request in ((says_no_more, WHOLE), (answers, WHOLE.replace(b"GET", b"HEAD"))):
+        met = Met(app).begin()
+        await met.send(request)
+        await met.send(request)
+        assert len(met.wire.pieces) == 2
+        assert met.wire.written.endswith(b"\r\n\r\n")
+
+
+async def test_an_application_that_fails_in_its_answer_ends_the_connection():
+    async def fails(_scope: Any, _receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
+        raise RuntimeError
+
+    met = Met(fails).begin()
+    await met.send(WHOLE)
+    assert met.wire.closed
+
+
 @pytest.mark.ids("HT-05")
 @pytest.mark.parametrize(
-    ("sent", "status"), [(b"nonsense\r\n\r\n", 400), (b"GET / HTTP/1.1\r\nX: " + b"a" * 20_000, 431), (BEGUN, 408)]
+    ("sent", "status"),
+    [(b"nonsense\r\n\r\n", 400), (b"GET / HTTP/1.1\r\nX: " + b"a" * 20_000 + b"\r\n\r\n", 431), (BEGUN, 408)],
 )
 async def test_answers_before_any_application_carry_the_hardening_fields(sent, status):
     met = Met().begin()

@@ -6,7 +6,7 @@ import sys
 from typing import Final
 
 #: What the extra brings that the commands import.
-_OF_THE_EXTRA: Final = frozenset({"anyio", "click", "h11", "rich", "starlette", "uvicorn"})
+_OF_THE_EXTRA: Final = frozenset({"anyio", "click", "httptools", "rich", "starlette", "uvicorn"})
 
 
 def main() -> None:

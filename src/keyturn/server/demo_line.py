@@ -26,12 +26,11 @@ class Line(Protocol):
 class DemoProtocol(LimitedProtocol):
     """HTTP/1.1 as the server speaks it, that puts itself into each request's scope as its `Line`."""
 
-    def handle_events(self) -> None:
-        """Act on what has come; the application is called after this, so it finds what is put there now."""
-        super().handle_events()
-        scope: Any = self.scope  # None before the first request, whatever uvicorn's annotation says
-        if scope is not None:
-            scope[LINE] = self
+    def on_headers_complete(self) -> None:
+        """Hand a request to the application, which is called after this and finds what is put there now."""
+        super().on_headers_complete()
+        scope: Any = self.scope  # to uvicorn's annotation a scope has no names of others
+        scope[LINE] = self
 
     @property
     def ends(self) -> bool:
