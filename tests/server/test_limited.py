@@ -10,8 +10,9 @@ import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
-from keyturn.server.limited import MOST_HEADER_BYTES, LimitedProtocol
+from keyturn.server.limited import LimitedProtocol
 from keyturn.server.logs import FIELDS
+from keyturn.server.reading import MOST_HEADER_BYTES
 from keyturn.server.room import room_in
 
 pytestmark = pytest.mark.anyio
@@ -349,6 +350,7 @@ WRONG = {
     "chunked in version 1.0": b"POST / HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
     "control character in the target": b"GET /\x01 HTTP/1.1\r\nHost: a\r\n\r\n",
     "target beyond ASCII": b"GET /\xe9 HTTP/1.1\r\nHost: a\r\n\r\n",
+    "method that nobody knows": b"BREW / HTTP/1.1\r\nHost: a\r\n\r\n",
     "a tunnel": b"CONNECT b:443 HTTP/1.1\r\nHost: a\r\n\r\n",
     "TLS": b"\x16\x03\x01\x02\x00\x01\x00",
     "chunk without its end": CHUNKED + b"2\r\nabXX0\r\n\r\n",
