@@ -340,13 +340,14 @@ FIELDS_GO_WRONG = {
     "quoted": b'Transfer-Encoding: "chunked"',
 }
 WRONG = {
-    **{name: POST + field + b"\r\n\r\n" for name, field in FIELDS_GO_WRONG.items()},
+    **{name: POST + field + b"\r\n\r\n0\r\n\r\n" for name, field in FIELDS_GO_WRONG.items()},
     "no host": b"GET / HTTP/1.1\r\n\r\n",
     "no version": b"GET /\r\n\r\n",
     "version 0.9": b"GET / HTTP/0.9\r\nHost: a\r\n\r\n",
     "version 1.2": b"GET / HTTP/1.2\r\nHost: a\r\n\r\n",
     "version 2": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
     "lines end in LF": b"GET / HTTP/1.1\nHost: a\n\n",
+    "two hosts in version 1.0": b"GET / HTTP/1.0\r\nHost: a\r\nHost: b\r\n\r\n",
     "chunked in version 1.0": b"POST / HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
     "control character in the target": b"GET /\x01 HTTP/1.1\r\nHost: a\r\n\r\n",
     "target beyond ASCII": b"GET /\xe9 HTTP/1.1\r\nHost: a\r\n\r\n",
@@ -368,19 +369,19 @@ async def sent_in_pieces(met: Met, octets: bytes, size: int) -> None:
     for at in range(0, len(octets), size):
         if met.wire.closed:
             break
-        met.protocol.data_received(octets[at : at + size])
-    await turns()
+        await met.send(octets[at : at + size])
 
 
 @pytest.mark.ids("HT-06")
 @pytest.mark.parametrize("size", [1, 100_000])
 @pytest.mark.parametrize("name", WRONG)
 async def test_what_a_proxy_may_read_otherwise_is_refused_and_nothing_after_it_is_read(name, size):
-    met = Met().begin()
+    met = Met(app := Heard()).begin()
     await sent_in_pieces(met, WRONG[name] + WHOLE, size)
     assert statuses(met) == [400]
     assert met.wire.closed == "closed"
     assert not met.state.tasks
+    assert not app.requests
 
 
 def statuses(met: Met) -> list[int]:
@@ -397,6 +398,8 @@ class Heard:
         body, more = b"", True
         while more:
             message = await receive()
+            if message["type"] == "http.disconnect":
+                return
             body += message["body"]
             more = message["more_body"]
         self.requests.append((scope["method"], scope["raw_path"], dict(scope["headers"]), body))
@@ -454,11 +457,52 @@ async def test_nothing_without_an_end_is_kept(begin, piece, status):
     assert statuses(met) == [status]
 
 
-async def test_many_small_chunks_are_no_long_fields():
+@pytest.mark.parametrize("size", [1000, 100_000])
+async def test_many_small_chunks_are_no_long_fields(size):
     met = Met(app := Heard()).begin()
-    await met.send(CHUNKED + b"1\r\na\r\n" * 10_000 + b"0\r\n\r\n")
+    chunked = CHUNKED.replace(b"chunked", b"Chunked")
+    await sent_in_pieces(met, chunked + b"1\r\na\r\n" * 10_000 + b"0\r\n\r\n", size)
     assert statuses(met) == [200]
     assert len(app.requests[0][-1]) == 10_000
+
+
+@pytest.mark.parametrize("begin", [b"GET / HTTP/1.1\r\n", b"POST / HTTP/1.1\r\nContent-Length: 0\r\n"])
+async def test_each_request_of_a_connection_has_its_own_room_for_fields(begin):
+    met = Met().begin()
+    for _ in range(40):
+        await met.send(begin + b"Host: a\r\nX: " + b"a" * 1000 + b"\r\n\r\n")
+    assert statuses(met) == [200] * 40
+
+
+@pytest.mark.ids("HT-06")
+@pytest.mark.parametrize("size", [1000, 100_000])
+async def test_target_and_fields_share_one_room(size):
+    met = Met(app := Heard()).begin()
+    half = b"a" * (MOST_HEADER_BYTES // 2)
+    await sent_in_pieces(met, b"GET /%s HTTP/1.1\r\nHost: a\r\nX: %s\r\n\r\n" % (half, half), size)
+    assert statuses(met) == [431]
+    assert not app.requests
+
+
+async def test_a_body_that_waits_for_a_word_is_asked_for_at_once():
+    met = Met().begin()
+    await met.send(POST + b"Content-Length: 2\r\nExpect: 100-continue\r\n\r\n")
+    assert statuses(met) == [100]
+    await met.send(b"ab")
+    assert statuses(met) == [100, 200]
+
+
+@pytest.mark.parametrize("after", [WHOLE, b"nonsense\r\n\r\n", b"\r\n"])
+@pytest.mark.parametrize("before", [b"", WHOLE, POST + b"Connection: Upgrade\r\nUpgrade: h2c\r\n\r\n"])
+async def test_nothing_that_comes_after_the_last_request_is_answered(before, after):
+    met = Met(app := Heard()).begin()
+    last = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+    await met.send(before + last + after)
+    await turns()
+    answered = 2 if before else 1
+    assert statuses(met) == [200] * answered
+    assert len(app.requests) == answered
+    assert met.wire.closed
 
 
 async def test_requests_in_line_are_answered_in_their_order_and_not_without_limit():
@@ -471,7 +515,15 @@ async def test_requests_in_line_are_answered_in_their_order_and_not_without_limi
     assert met.wire.closed
 
 
-@pytest.mark.parametrize("garbage", [b"nonsense\r\n\r\n", POST + b"Transfer-Encoding: gzip\r\n\r\n", CHUNKED + b"x"])
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        b"nonsense\r\n\r\n",
+        POST + b"Transfer-Encoding: gzip\r\n\r\n",
+        CHUNKED + b"x",
+        CHUNKED + b"2;" + b"a" * MOST_HEADER_BYTES,  # and what comes next would be its end
+    ],
+)
 async def test_what_is_wrong_is_answered_after_what_came_before_it(garbage):
     going_on = asyncio.Event()
 
@@ -480,8 +532,9 @@ async def test_what_is_wrong_is_answered_after_what_came_before_it(garbage):
         await reads_and_answers(scope, receive, send)
 
     met = Met(thinks).begin()
-    await met.send(WHOLE + garbage)
     await met.send(WHOLE)
+    await met.send(garbage)
+    await met.send(b"\r\nab\r\n0\r\n\r\n" + WHOLE)
     assert not met.wire.written
     met.clock.move(100)
     going_on.set()
@@ -542,6 +595,7 @@ async def test_an_application_that_fails_in_its_answer_ends_the_connection():
     met = Met(fails).begin()
     await met.send(WHOLE)
     assert met.wire.closed
+    assert statuses(met) == [200]
 
 
 @pytest.mark.ids("HT-05")

@@ -61,7 +61,7 @@ class ReadingProtocol(HttpToolsProtocol):
         self._comes: Literal["header", "body"] | None = None
         #: Of the message's line and fields, trailers included.
         self._field_bytes = 0
-        #: Since the parser last had something to tell: it keeps what it has not told.
+        #: Since the last piece of a body or the end of a message: the parser keeps what it has not told.
         self._untold_bytes = 0
         #: Whether a parser is told once more what the one before it knew.
         self._again = False
@@ -103,7 +103,6 @@ class ReadingProtocol(HttpToolsProtocol):
         """
         self._again = True
         self.parser = HttpRequestParser(self)
-        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
         bounds = b"".join(b"%s: %s\r\n" % field for field in self.headers if field[0] in _BOUNDS)
         self.parser.feed_data(b"POST / HTTP/1.1\r\n%s\r\n" % bounds)
 
@@ -131,7 +130,6 @@ class ReadingProtocol(HttpToolsProtocol):
             super().on_header(name, value)
 
     def _count(self, size: int) -> None:
-        self._untold_bytes = 0
         self._field_bytes += size
         if self._field_bytes > MOST_HEADER_BYTES:
             raise _WrongError(431)
